@@ -1,0 +1,1 @@
+"""The recipes this repository ships, one YAML file each."""

@@ -1,0 +1,228 @@
+"""What a video file holds, from its packets alone: no frame is decoded here.
+
+Reads video files through PyAV; writes nothing. The list of packets is the truth that decoders are
+held to: how many frames, when each appears, and from which key frames a seek is exact.
+
+Shapes: N frames in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from av import Packet, VideoCodecContext, VideoStream
+    from av.container import InputContainer
+    from av.stream import Stream
+
+MAX_PIXELS = 100_000_000
+"""A frame with more is refused: nothing that people film has it, and it fills the memory."""
+
+
+class VideoError(ValueError):
+    """A video cannot be read; the message is one line with the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What a video's container says, held against its packets."""
+
+    duration: float
+    """In seconds, from the first frame's start to the last frame's end."""
+    frames: int
+    """Packets that are shown, counted."""
+    width: int
+    """In pixels, as stored: before a rotation by metadata."""
+    height: int
+    """In pixels, as stored."""
+    rate: float
+    """Average frames a second, or 0 where the container has none."""
+    codec: str
+    """FFmpeg's name of the format, for example ``h264``."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Index:
+    """The frames of a file's best video stream, in the order of presentation."""
+
+    ticks_N: NDArray[np.int64]
+    """Ascending, in units of ``tick``: pts as stored, or decoding times where pts cannot be had."""
+    keys: NDArray[np.intp]
+    """Positions in ``ticks_N`` of the key frames, ascending."""
+    tick: float
+    """Seconds."""
+    step: int
+    """Ticks from one frame to the next, as a rule."""
+    timed: bool
+    """Whether ``ticks_N`` are pts; AVI and raw streams have decoding times at best."""
+    clean: bool
+    """Whether nothing refers across any key frame, so that counting on from one is exact."""
+    pixels: str
+    """FFmpeg's name of the pixel format, for example ``yuv420p``."""
+    probe: Probe
+    """The same in round figures."""
+
+    def pts_N(self) -> NDArray[np.float64]:
+        """Return (N,) presentation times in seconds after the first frame."""
+        pts_N: NDArray[np.float64] = (self.ticks_N - self.ticks_N[0]) * self.tick
+        return pts_N
+
+
+class _Entry(NamedTuple):
+    pts: int | None
+    dts: int | None
+    duration: int
+    key: bool
+    exact: bool
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and the video stream that FFmpeg thinks best: one thread, strict about errors.
+
+    Raises:
+        VideoError: it is not a video, or one with frames over ``MAX_PIXELS``.
+    """
+    import av
+
+    if not path.exists():
+        raise VideoError("not found")
+    if not path.is_file():
+        raise VideoError("not a file")
+    if not path.stat().st_size:
+        raise VideoError("empty file")
+    av.logging.set_level(None)
+    try:
+        # An absolute path cannot be taken for a URL, as "a:b.mp4" can.
+        container = av.open(str(path.absolute()), metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise VideoError(f"FFmpeg cannot open it: {error.strerror}") from None
+    with container:
+        stream = cast("VideoStream | None", container.streams.best("video"))
+        if stream is None:
+            raise VideoError("no video stream")
+        codec = cast("VideoCodecContext | None", stream.codec_context)
+        if codec is None:
+            raise VideoError("no decoder for its video stream")
+        if codec.width * codec.height > MAX_PIXELS:
+            size = f"{codec.width} x {codec.height}"
+            raise VideoError(f"frames of {size} are over {MAX_PIXELS:,} pixels")
+        codec.thread_count = 1
+        codec.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
+        yield container, stream
+
+
+def read_index(path: Path) -> Index:
+    """List the packets of the best video stream.
+
+    Raises:
+        VideoError: it has no frames, or ends before its header says.
+    """
+    import av
+
+    with opened(path) as (container, stream):
+        try:
+            entries = _entries(container, stream)
+        except av.FFmpegError as error:
+            raise VideoError(f"damaged: {error.strerror}") from None
+        if not entries:
+            raise VideoError("no frames in its video stream")
+        return _index(entries, stream, avi=container.format.name == "avi")
+
+
+def _entries(container: InputContainer, stream: VideoStream) -> list[_Entry]:
+    # Matroska has no count of frames; there the end of all streams tells a cut file.
+    matroska = "matroska" in container.format.name
+    length = _nal_length(stream)
+    entries: list[_Entry] = []
+    packets, reached = 0, 0.0
+    for packet in container.demux() if matroska else container.demux(stream):
+        if not packet.size:
+            continue
+        if packet.pts is not None:
+            reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.stream_index != stream.index:
+            continue
+        packets += 1
+        if packet.is_corrupt:
+            raise VideoError(f"the file ends inside frame {packets}")
+        if packet.is_discard:
+            continue
+        exact = packet.is_keyframe and _is_exact(packet, stream.codec_context.name, length)
+        duration = packet.duration or 0
+        entries.append(_Entry(packet.pts, packet.dts, duration, packet.is_keyframe, exact))
+    if packets < stream.frames:
+        raise VideoError(f"the file ends after {packets} of {stream.frames} frames")
+    seconds = (container.duration or 0) / 1e6
+    if matroska and reached + 1 < seconds:
+        raise VideoError(f"the file ends after {reached:.1f} of {seconds:.1f} seconds")
+    return entries
+
+
+def _nal_length(stream: VideoStream) -> int:
+    """Return how many bytes hold a NAL unit's length, or 0 where start codes part them."""
+    extra = stream.codec_context.extradata or b""
+    at = {"h264": 4, "hevc": 21}.get(stream.codec_context.name, len(extra))
+    return (extra[at] & 3) + 1 if len(extra) > at and extra[0] == 1 else 0
+
+
+def _is_exact(packet: Packet[Stream] | Packet[VideoStream], codec: str, length: int) -> bool:
+    """Whether a key frame resets the decoder: an IDR picture, where the codec has other kinds."""
+    if not length:
+        return codec in ("vp8", "vp9", "mjpeg")
+    data, at = bytes(packet), 0
+    while at + length < len(data):
+        head = data[at + length]
+        if head & 31 == 5 if codec == "h264" else head >> 1 & 63 in (19, 20):
+            return True
+        at += length + int.from_bytes(data[at : at + length], "big")
+    return False
+
+
+def _index(entries: list[_Entry], stream: VideoStream, *, avi: bool) -> Index:
+    """Put the packets from decoding order into the order of presentation."""
+    codec = stream.codec_context
+    tick = float(stream.time_base or 0) or 1.0
+    rate = float(stream.average_rate or 0)
+    usual = max(1, round(1 / (rate * tick))) if rate else 1
+    ticks = _unique([entry.pts for entry in entries])
+    # FFmpeg makes up the pts of AVI, and gets B-frames wrong.
+    timed = ticks is not None and not avi
+    if not timed:
+        ticks = _unique([entry.dts for entry in entries])
+    if ticks is None:
+        ticks = np.arange(len(entries), dtype=np.int64) * usual
+    key_N = np.array([entry.key for entry in entries])
+    order = np.argsort(ticks, kind="stable")
+    ticks_N = ticks[order]
+    step = int(np.median(np.diff(ticks_N))) if len(ticks_N) > 1 else usual
+    end = ticks_N[-1] + (entries[order[-1]].duration or step)
+    return Index(
+        ticks_N=ticks_N,
+        keys=np.flatnonzero(key_N[order]),
+        tick=tick,
+        step=step,
+        timed=timed,
+        clean=timed and entries[0].key and all(entry.exact for entry in entries if entry.key),
+        pixels=codec.pix_fmt or "",
+        probe=Probe(
+            duration=float(end - ticks_N[0]) * tick,
+            frames=len(ticks_N),
+            width=codec.width,
+            height=codec.height,
+            rate=rate,
+            codec=codec.codec.canonical_name,
+        ),
+    )
+
+
+def _unique(ticks: list[int | None]) -> NDArray[np.int64] | None:
+    known = [tick for tick in ticks if tick is not None]
+    return np.array(known, dtype=np.int64) if len(set(known)) == len(ticks) else None

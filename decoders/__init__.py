@@ -1,0 +1,21 @@
+"""Heads over features: actions and captions.
+
+To add a cell or a head: a class here, one line in its table. The tests run over both tables.
+"""
+
+from __future__ import annotations
+
+CELLS = {
+    "lstm": "reelscribe.decoders.cells:LSTM",
+    "gru": "reelscribe.decoders.cells:GRU",
+    "rnn": "reelscribe.decoders.cells:RNN",
+    "transformer": "reelscribe.decoders.cells:Transformer",
+    "none": "reelscribe.decoders.cells:NoMemory",
+}
+"""What reads a sequence of features: the name in a config -> "module:class"."""
+
+HEADS = {
+    "action": "reelscribe.decoders.action:ActionHead",
+    "caption": "reelscribe.decoders.caption:CaptionHead",
+}
+"""What a task is answered by: the name in a config -> "module:class"."""

@@ -1,0 +1,110 @@
+"""The action head: a clip's features in, one logit a class out.
+
+Shapes: B clips, T frames, D features a frame, H values a state, K classes.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor, nn
+
+from reelscribe.decoders.cells import create_cell, frame_mask
+
+POOLS = ("attention", "mean", "max", "last")
+
+
+class Pool(nn.Module):
+    """States (B, T, H) in, one vector a clip (B, H) out.
+
+    ``attention`` weighs the frames by a learned score (Raffel and Ellis 2016,
+    https://arxiv.org/abs/1512.08756); ``mean`` and ``max`` are over a clip's own frames; ``last``
+    is what each direction knows at its end: forward at the last frame, backward at the first.
+    """
+
+    def __init__(self, kind: str, *, width: int, directions: int = 1) -> None:
+        super().__init__()
+        if kind not in POOLS:
+            near = get_close_matches(kind, POOLS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no pool {kind!r}; there are: {', '.join(POOLS)}{hint}")
+        self.kind = kind
+        self.directions = directions
+        if kind == "attention":
+            size = min(width, 256)
+            self.score = nn.Sequential(
+                nn.Linear(width, size), nn.Tanh(), nn.Linear(size, 1, bias=False)
+            )
+
+    def forward(self, states_BTH: Tensor, mask_BT: Tensor) -> Tensor:
+        """Return pooled_BH of the states where ``mask_BT`` is True."""
+        if self.kind == "attention":
+            return torch.einsum("bt,bth->bh", self.weights(states_BTH, mask_BT), states_BTH)
+        if self.kind == "mean":
+            summed_BH = states_BTH.masked_fill(~mask_BT[:, :, None], 0.0).sum(dim=1)
+            return summed_BH / mask_BT.sum(dim=1, keepdim=True)
+        if self.kind == "max":
+            return states_BTH.masked_fill(~mask_BT[:, :, None], -torch.inf).amax(dim=1)
+        ends_B = mask_BT.sum(dim=1) - 1
+        last_BH = states_BTH[torch.arange(len(ends_B), device=ends_B.device), ends_B]
+        if self.directions == 1:
+            return last_BH
+        half = states_BTH.shape[2] // 2
+        return torch.cat((last_BH[:, :half], states_BTH[:, 0, half:]), dim=1)
+
+    def weights(self, states_BTH: Tensor, mask_BT: Tensor) -> Tensor:
+        """Return weights_BT of the attention pool: they sum to 1 over a clip's own frames."""
+        assert self.kind == "attention", self.kind
+        scores_BT: Tensor = self.score(states_BTH).squeeze(2)
+        return scores_BT.masked_fill(~mask_BT, -torch.inf).softmax(dim=1)
+
+
+class ActionHead(nn.Module):
+    """Normalise, read with a cell, pool over time, classify.
+
+    Features are averages behind a ReLU, of any width and scale: each frame's are normalised first.
+    With the cell ``none`` there is no memory to pool, so the pool is the mean whatever is asked:
+    a config goes from ``lstm`` to its baseline in one word.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        classes: int,
+        cell: str = "lstm",
+        hidden: int = 512,
+        layers: int = 1,
+        bidirectional: bool = True,
+        pool: str = "attention",
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if classes < 2:
+            raise ValueError(f"an action head tells 2 or more classes apart, got {classes}")
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+        self.cell = create_cell(
+            cell,
+            dim=dim,
+            hidden=hidden,
+            layers=layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+        )
+        width, directions = self.cell.out_dim, self.cell.directions
+        asked = Pool(pool, width=width, directions=directions)
+        self.pool = asked if self.cell.remembers else Pool("mean", width=width)
+        self.classify = nn.Linear(width, classes)
+
+    def forward(self, feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+        """Return logits_BK.
+
+        Raises:
+            ValueError: the shapes do not fit, or a length is not within 1 to T.
+        """
+        mask_BT = frame_mask(feats_BTD, lengths_B, dim=self.cell.dim)
+        states_BTH = self.cell(self.dropout(self.norm(feats_BTD)), lengths_B)
+        logits_BK: Tensor = self.classify(self.dropout(self.pool(states_BTH, mask_BT)))
+        return logits_BK

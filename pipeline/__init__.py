@@ -1,0 +1,1 @@
+"""Stages, what runs, caches, scores and shows them, and the command line over them."""

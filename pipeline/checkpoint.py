@@ -1,0 +1,123 @@
+"""Heads on disk: ``model.safetensors`` (numbers) and ``model.json`` (all else a head needs).
+
+No file of either kind holds code. ``model.json``: version, task, dim, head settings, labels or
+vocabulary, the recipe of the features the head was fed, and what it was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from reelscribe.decoders import HEADS
+from reelscribe.decoders.action import ActionHead
+from reelscribe.decoders.caption import CaptionHead
+from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.files import read_json, write_json, write_whole
+from reelscribe.pipeline.names import resolve
+from reelscribe.pipeline.recipe import Recipe, differences
+
+VERSION = 1
+
+Head = ActionHead | CaptionHead
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What ``model.json`` says."""
+
+    task: str
+    """``action`` or ``caption``."""
+    dim: int
+    """Width of the features."""
+    head: Mapping[str, Any]
+    """Keyword arguments of the head's class, beside ``dim`` and the sizes of its answers."""
+    labels: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """The vocabulary, specials included."""
+    recipe: Mapping[str, Any]
+    """The recipe of the features."""
+    frames: Mapping[str, Any]
+    """The config's ``frames`` and ``encoder`` sections: how to make such features again."""
+    encoder: Mapping[str, Any]
+    search: Mapping[str, Any]
+    """For captions: ``max_words``, ``beam``, ``length_penalty``."""
+    trained: Mapping[str, Any]
+    """Dataset, split, seed, best epoch and its validation score."""
+    version: int = VERSION
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of a caption head."""
+        return Vocabulary(words=self.words)
+
+    def build(self) -> Head:
+        """Return the head with fresh numbers."""
+        make = resolve(HEADS, self.task, "head")
+        sizes = (
+            {"words": len(self.words)} if self.task == "caption" else {"classes": len(self.labels)}
+        )
+        head: Head = make(dim=self.dim, **sizes, **self.head)
+        return head
+
+    def refuse_other_features(self, recipe: Recipe, run: Path) -> None:
+        """Raise where features of ``recipe`` are not what this head was trained on.
+
+        Raises:
+            ValueError: says how the recipes differ.
+        """
+        how = differences(self.recipe, recipe.settings)
+        if how:
+            raise ValueError(
+                f"{run} was trained on other features ({'; '.join(how)}); "
+                "set these as they were, or train again"
+            )
+
+
+def save_head(run: Path, head: nn.Module, manifest: Manifest) -> None:
+    """Write both files. ``model.json`` comes last: a run with it has a whole model."""
+    numbers = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+    write_whole(run / "model.safetensors", save(numbers))
+    write_json(run / "model.json", asdict(manifest))
+
+
+def read_manifest(run: Path) -> Manifest:
+    """Read ``model.json``.
+
+    Raises:
+        ValueError: there is none, or it is not one of ours.
+    """
+    path = run / "model.json"
+    if not path.is_file():
+        raise ValueError(f"{run} holds no trained model (no {path.name}); train it first")
+    values = read_json(path)
+    if not isinstance(values, dict) or values.get("version") != VERSION:
+        raise ValueError(f"{path} is not a model of this version ({VERSION}); train it again")
+    known: dict[str, Any] = {name: values.get(name) for name in Manifest.__dataclass_fields__}
+    lists = {name: tuple(values[name]) for name in ("labels", "words")}
+    return Manifest(**{**known, **lists})
+
+
+def load_head(run: Path) -> tuple[Head, Manifest]:
+    """Return a trained head, ready to answer, and its manifest.
+
+    Raises:
+        ValueError: the files are missing or damaged, or do not belong together.
+    """
+    manifest = read_manifest(run)
+    path = run / "model.safetensors"
+    try:
+        head = manifest.build()
+        head.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} is damaged or not what model.json describes "
+            f"({' '.join(str(error).split())[:160]}); train again"
+        ) from None
+    return head.eval(), manifest

@@ -1,0 +1,336 @@
+"""The command line: ``reelscribe COMMAND``.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 an error of ours; 2 a wrong
+command, config or dataset, in one line; 3 finished, but some videos failed; 130 interrupted.
+
+Nothing heavy is imported here, so that ``reelscribe --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reelscribe.pipeline.cli_cache import app as cache_app
+from reelscribe.pipeline.options import (
+    Cache,
+    ConfigPath,
+    Json,
+    Local,
+    RayAddress,
+    Set,
+    Workers,
+    default_cache,
+    place,
+)
+
+FOLDERS = ("pipeline", "encoders", "decoders", "datasets", "configs")
+OK, OURS, WRONG, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="reelscribe",
+    help="Folders of video into actions and captions: encode once, train heads, score them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(cache_app, name="cache")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("reelscribe-demo"),
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    local: Local = False,
+) -> None:
+    """Made clips through all stages, to a page: minutes, offline, no GPU.
+
+    Example: `reelscribe demo --out demo`
+    """
+    from reelscribe.pipeline.demo import run_demo
+
+    page, table = run_demo(out, place(out / "cache", workers, ray_address, local))
+    _print_table(table)
+    typer.echo(f"open {page}")
+
+
+@app.command()
+def describe(
+    sources: Annotated[list[Path], typer.Argument(metavar="SRC...", help="Videos and folders.")],
+    out: Annotated[Path, typer.Option(help="The folder of the results.")],
+    action: Annotated[Path | None, typer.Option(help="A run that names actions.")] = None,
+    caption: Annotated[Path | None, typer.Option(help="A run that writes captions.")] = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    local: Local = False,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Videos and folders -> actions, captions, subtitles and a gallery.
+
+    Example: `reelscribe describe "My Videos" --out found --action runs/ucf101`
+    """
+    from reelscribe.pipeline.stages.describe import describe as run
+
+    where = place(cache, workers, ray_address, local)
+    found = run(sources, out, where, action=action, caption=caption)
+    if as_json:
+        typer.echo(json.dumps(list(found.records), indent=2))
+    else:
+        done = len(found.records) - found.failed
+        typer.echo(f"{done} described, {found.failed} failed, {found.encoded} encoded now")
+        typer.echo(f"open {found.page}")
+    if found.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def encode(
+    what: Annotated[list[Path], typer.Argument(metavar="CONFIG_OR_SRC...")],
+    overrides: Set = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    local: Local = False,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Fill the feature store: from a config, or from videos and folders.
+
+    Example: `reelscribe encode "My Videos" --set frames.count=32`
+    """
+    from reelscribe.pipeline.encoding import encode_command
+
+    report = encode_command(what, overrides or [], place(cache, workers, ray_address, local))
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        stored = len(report.contents) - report.encoded
+        typer.echo(
+            f"{report.encoded} encoded, {stored} from the store, {len(report.failed)} failed "
+            f"(recipe {report.recipe.fingerprint})"
+        )
+    _exit_over(report.failed)
+
+
+@app.command()
+def train(
+    config: ConfigPath,
+    overrides: Set = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was cut off.")
+    ] = False,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    local: Local = False,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Whatever is stale of encode -> train -> predict -> evaluate, into the run.
+
+    Example: `reelscribe train ucf101 --set data.root=data/UCF-101`
+    """
+    from reelscribe.pipeline.config import load_config
+    from reelscribe.pipeline.runs import train_run
+
+    settings = load_config(config, overrides or [])
+    result = train_run(settings, place(cache, workers, ray_address, local), resume=resume)
+    _answer(result.scores, result.run, as_json)
+    _exit_over(result.failed)
+
+
+@app.command()
+def evaluate(
+    config: ConfigPath,
+    overrides: Set = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    local: Local = False,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Predict and score again from the run's checkpoint.
+
+    Example: `reelscribe evaluate msvd --set head.beam=10`
+    """
+    from reelscribe.pipeline.config import load_config
+    from reelscribe.pipeline.runs import evaluate_run
+
+    settings = load_config(config, overrides or [])
+    result = evaluate_run(settings, place(cache, workers, ray_address, local))
+    _answer(result.scores, result.run, as_json)
+    _exit_over(result.failed)
+
+
+@app.command()
+def compare(
+    config: ConfigPath,
+    cells: Annotated[str, typer.Option(help="Names, parted by commas.")] = "none,rnn,gru,lstm",
+    seeds: Annotated[int, typer.Option(help="How often each is trained.")] = 1,
+    overrides: Set = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    local: Local = False,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Train each cell on the same features and budget; one table.
+
+    Example: `reelscribe compare ucf101 --cells none,lstm --seeds 3`
+    """
+    from reelscribe.pipeline.config import load_config
+    from reelscribe.pipeline.runs import compare as run
+    from reelscribe.pipeline.tables import compare_table
+
+    settings = load_config(config, overrides or [])
+    where = place(cache, workers, ray_address, local)
+    names = [name.strip() for name in cells.split(",") if name.strip()]
+    result = run(settings, where, cells=names, seeds=seeds)
+    if as_json:
+        typer.echo(json.dumps(result.scores, indent=2))
+    else:
+        _print_table(compare_table(result.scores))
+        typer.echo(f"open {result.run / 'report' / 'index.html'}")
+    _exit_over(result.failed)
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Option(help="JSON, JSONL, CSV or TSV of captions.")],
+    references: Annotated[Path, typer.Option(help="The same, several captions a video.")],
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Score a subset where predictions are missing."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Caption metrics of any two files: BLEU, METEOR, ROUGE-L, CIDEr.
+
+    Example: `reelscribe score --predictions mine.jsonl --references test_videodatainfo.json`
+    """
+    from reelscribe.pipeline.stages.score import score_files, score_table
+
+    scores = score_files(predictions, references, allow_missing=allow_missing)
+    for warning in scores["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
+    if as_json:
+        typer.echo(json.dumps(scores, indent=2))
+    else:
+        _print_table(score_table(scores))
+
+
+@app.command()
+def plan(
+    config: ConfigPath, overrides: Set = None, cache: Cache = None, as_json: Json = False
+) -> None:
+    """Each stage: fresh, or what will run and why.
+
+    Example: `reelscribe plan ucf101 --set training.lr=3e-4`
+    """
+    from reelscribe.pipeline.config import load_config
+    from reelscribe.pipeline.inputs import load_split
+    from reelscribe.pipeline.plan import plan as steps_of
+
+    settings = load_config(config, overrides or [])
+    steps = steps_of(settings, load_split(settings), cache or default_cache())
+    if as_json:
+        typer.echo(json.dumps([vars(step) for step in steps], indent=2))
+        return
+    for step in steps:
+        typer.echo(f"{step.stage:9} {'fresh' if step.fresh else 'RUNS '}  {step.why}")
+
+
+@app.command()
+def doctor(config: ConfigPath, overrides: Set = None, as_json: Json = False) -> None:
+    """Is this copy of the dataset whole and right?
+
+    Example: `reelscribe doctor ucf101 --set data.root=data/UCF-101`
+    """
+    from reelscribe.datasets.catalog import DATASETS
+    from reelscribe.pipeline.config import load_config
+    from reelscribe.pipeline.inputs import source
+    from reelscribe.pipeline.names import resolve
+
+    data = load_config(config, overrides or []).data
+    findings = list(resolve(DATASETS, data.dataset, "dataset").examine(source(data)))
+    if as_json:
+        typer.echo(json.dumps([vars(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            named = f" ({', '.join(finding.examples)})" if finding.examples else ""
+            typer.echo(f"{finding.level:8} {finding.text}{named}")
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(WRONG)
+
+
+def _answer(scores: Mapping[str, Any], run: Path, as_json: bool) -> None:
+    from reelscribe.pipeline.tables import scores_table
+
+    if as_json:
+        typer.echo(json.dumps(scores, indent=2))
+    else:
+        _print_table(scores_table(scores))
+        typer.echo(f"open {run / 'report' / 'index.html'}")
+
+
+def _print_table(table: Any) -> None:
+    from rich.console import Console
+
+    Console().print(table)
+
+
+def _exit_over(failed: Mapping[Path, str]) -> None:
+    if failed:
+        for path, reason in failed.items():
+            typer.echo(f"failed: {path}: {reason}", err=True)
+        raise typer.Exit(SOME_FAILED)
+
+
+def _ours(error: BaseException) -> bool:
+    """Say whether an error was raised by our own code, as a message to the user."""
+    house = Path(__file__).resolve().parents[1]
+    frames = traceback.extract_tb(error.__traceback__)
+    raised_in = Path(frames[-1].filename).resolve()
+    return any(raised_in.is_relative_to(house / folder) for folder in FOLDERS)
+
+
+def _message(error: BaseException) -> str | None:
+    """Return what to tell the user, or None where a traceback is due: our own bug."""
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{error.filename}: " if error.filename else ""
+        return f"{named}{error.strerror}"
+    if isinstance(error, ValueError | FloatingPointError) and _ours(error):
+        return str(error)
+    return None
+
+
+def main() -> None:
+    """Run a command; turn what a user did into one line, and what we did into a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was done is kept, the same command goes on", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    except Exception as error:
+        shown = getattr(error, "show", None)  # A mistake in the command, found by the parser.
+        text = _message(error)
+        if shown is not None:
+            shown()
+            code = WRONG
+        elif text is not None and not os.environ.get("REELSCRIBE_DEBUG"):
+            typer.echo("\n".join(f"error: {line}" for line in text.splitlines()), err=True)
+            code = WRONG
+        else:
+            traceback.print_exc()
+            code = OURS
+    sys.exit(code or OK)

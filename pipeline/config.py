@@ -1,0 +1,312 @@
+"""The config of a run: one YAML file, read safely and checked whole.
+
+Reads a YAML file (or the name of one that ships in ``configs/``) and ``--set key.path=value``
+overrides; writes nothing. Every mistake is found in one go and said in one line of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from reelscribe.datasets.catalog import DATASETS
+from reelscribe.datasets.sampling import Sampling
+from reelscribe.decoders import CELLS
+from reelscribe.pipeline.names import guess
+
+SHIPPED = Path(__file__).resolve().parents[1] / "configs"
+"""Where the recipes of this repository lie, installed or not."""
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _among(table: Iterable[str], name: str, kind: str) -> str:
+    if name not in table:
+        raise ValueError(f"no {kind} {name!r}; there are: {', '.join(table)}{guess(name, table)}")
+    return name
+
+
+class Settings(BaseModel):
+    """A section of the config: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Settings):
+    """Which clips, from where, in which split."""
+
+    dataset: str
+    root: Path = Field(validate_default=True, default=Path("data"))
+    """The folder of the videos."""
+    annotations: Path | None = None
+    """Lists, labels or captions, where the dataset keeps them apart."""
+    split: str = "1"
+    seed: int = 0
+    """Of splits drawn at random and of clips that are made; not of the training."""
+    clips: PositiveInt | None = None
+    """For made datasets: how many clips."""
+    missing: Literal["refuse", "skip"] = "refuse"
+    """What to do where the lists name clips that the disk does not have."""
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _number_is_a_name(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("dataset")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _among(DATASETS, value, "dataset")
+
+    @field_validator("root", "annotations")
+    @classmethod
+    def _there(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        made = info.data.get("dataset") == "theatre"
+        if value is not None and not made and not value.exists():
+            raise ValueError(
+                f"{value} does not exist (looked from {Path.cwd()}); "
+                f"give it in the config or with --set data.{info.field_name}=DIR"
+            )
+        return value
+
+
+class FramesConfig(Settings):
+    """Which frames of a video: ``count`` of them, or ``fps`` a second."""
+
+    count: PositiveInt | None = None
+    fps: PositiveFloat | None = None
+    at_most: PositiveInt | None = None
+    """With ``fps``: an upper limit, so that an hour does not become a sequence of an hour."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> FramesConfig:
+        if (self.count is None) == (self.fps is None):
+            raise ValueError("give either count (frames a video) or fps (frames a second)")
+        if self.at_most is not None and self.fps is None:
+            raise ValueError("at_most goes with fps; count is a limit already")
+        return self
+
+    def sampling(self) -> Sampling:
+        """Return the same as the value that the decoder of videos takes."""
+        return Sampling(count=self.count, fps=self.fps, at_most=self.at_most)
+
+
+class EncoderConfig(Settings):
+    """Which CNN, with which weights, pooled how."""
+
+    backbone: str = "tf_efficientnet_lite0"
+    """Any timm CNN by name."""
+    weights: str = "bundled"
+    """``bundled``, ``hub`` (timm's own, needs a network once), or the path of a file."""
+    pool: Literal["avg", "grid2", "grid3", "grid4"] = "avg"
+    """``avg``: one vector a frame. ``gridN``: N x N cells side by side, for heads that need to
+    know where."""
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        from reelscribe.encoders.backbone import check_backbone
+
+        check_backbone(value)
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _there(cls, value: str) -> str:
+        if value not in ("bundled", "hub") and not Path(value).is_file():
+            raise ValueError(f"no file {value!r}; allowed: bundled, hub, or the path of a file")
+        return value
+
+
+class _HeadConfig(Settings):
+    cell: str = "lstm"
+    hidden: PositiveInt = 512
+    """Units of the cell, a direction."""
+    layers: PositiveInt = 1
+    bidirectional: bool = True
+    dropout: Share = 0.5
+
+    @field_validator("cell")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _among(CELLS, value, "cell")
+
+
+class ActionConfig(_HeadConfig):
+    """A classifier: features -> one label."""
+
+    task: Literal["action"]
+    pool: Literal["last", "mean", "max", "attention"] = "attention"
+    """How the states of all frames become one vector."""
+
+
+class CaptionConfig(_HeadConfig):
+    """A decoder: features -> one sentence."""
+
+    task: Literal["caption"]
+    embed: PositiveInt = 300
+    """Width of a word's vector."""
+    min_count: PositiveInt = 2
+    """Words that fewer training captions hold are unknown to the model."""
+    max_words: PositiveInt = 24
+    """Training captions are cut here; references are never cut when scoring."""
+    beam: PositiveInt = 5
+    length_penalty: Annotated[float, Field(ge=0)] = 0.7
+    """Exponent of the length by which a hypothesis' log-probability is divided."""
+
+
+class TrainingConfig(Settings):
+    """How the head is trained."""
+
+    epochs: PositiveInt = 30
+    batch: PositiveInt = 64
+    """Clips a step (for captions: pairs of clip and caption)."""
+    lr: PositiveFloat = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    label_smoothing: Share = 0.0
+    warmup: Share = 0.1
+    """Share of the steps in which the rate rises from 0; after it, it falls as a cosine."""
+    seed: int = 0
+    patience: PositiveInt = 6
+    """Epochs without a better validation score before the training stops."""
+    clip_norm: PositiveFloat = 5.0
+    """The gradient's norm is cut to this; its norm before is logged."""
+
+
+class Config(Settings):
+    """All of one run."""
+
+    data: DataConfig
+    frames: FramesConfig = FramesConfig(count=16)
+    encoder: EncoderConfig = EncoderConfig()
+    head: ActionConfig | CaptionConfig = Field(discriminator="task")
+    training: TrainingConfig = TrainingConfig()
+    output: Path
+    """The folder of the run."""
+
+
+def resolved_yaml(config: Config) -> str:
+    """Return the config with every default written out."""
+    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a config and check all of it.
+
+    Args:
+        path: a YAML file, or the name of one that ships with Reelscribe (``ucf101``).
+        overrides: ``key.path=value``, the value as YAML.
+
+    Raises:
+        ValueError: one line for each mistake, all at once.
+    """
+    values = override(_read_yaml(_find(path)), overrides)
+    values.setdefault("output", f"runs/{path.stem}")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(_mistakes(str(path), error)) from None
+
+
+def parse_section(model: type[Settings], values: Mapping[str, object]) -> Any:
+    """Check one section by itself, for commands that take no config.
+
+    Raises:
+        ValueError: one line for each mistake.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(_mistakes("--set", error)) from None
+
+
+def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return ``values`` with each ``key.path=value`` put in its place.
+
+    ``frames.count`` and ``frames.fps`` exclude each other, so setting one drops the other.
+    """
+    for text in overrides:
+        key, equals, raw = text.partition("=")
+        if not equals or not all(key.split(".")):
+            raise ValueError(f"--set takes key.path=value, got {text!r}")
+        *parents, last = key.strip().split(".")
+        section = values
+        for name in parents:
+            section = section.setdefault(name, {})
+            if not isinstance(section, dict):
+                raise ValueError(f"--set {text!r}: {name!r} is a value, not a section")
+        section[last] = yaml.safe_load(raw)
+        if key in ("frames.count", "frames.fps"):
+            section.pop("fps" if last == "count" else "count", None)
+        if key == "frames.count":
+            section.pop("at_most", None)
+    return values
+
+
+def _find(path: Path) -> Path:
+    if path.is_file():
+        return path
+    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.yaml"))}
+    if str(path) in shipped:
+        return shipped[str(path)]
+    raise ValueError(
+        f"no config {str(path)!r}: give a YAML file, or one of those that ship: "
+        f"{', '.join(shipped)}{guess(path.stem, shipped)}"
+    )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"{path} holds no sections (data, frames, encoder, head, training, output)"
+        )
+    return values
+
+
+def _mistakes(where: str, error: ValidationError) -> str:
+    return "\n".join(f"{where}: {_one_line(detail)}" for detail in error.errors())
+
+
+def _one_line(detail: ErrorDetails) -> str:
+    # Of a union tagged by `task`, pydantic puts the tag into the path; no user wrote it there.
+    path = [str(part) for part in detail["loc"] if part not in ("action", "caption")]
+    key, kind = ".".join(path), detail["type"]
+    if kind == "extra_forbidden":
+        known = _keys_beside(path, detail)
+        return f"{key}: no such key; there are: {', '.join(known)}{guess(path[-1], known)}"
+    if kind == "missing":
+        return f"{key}: is missing"
+    text = detail["msg"].removeprefix("Value error, ")
+    given = "" if kind == "value_error" else f", got {detail['input']!r}"
+    return " ".join(f"{key}: {text[:1].lower()}{text[1:]}{given}".split())
+
+
+def _keys_beside(path: list[str], detail: ErrorDetails) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "data": DataConfig,
+        "frames": FramesConfig,
+        "encoder": EncoderConfig,
+        "training": TrainingConfig,
+        "head": CaptionConfig if "caption" in detail["loc"] else ActionConfig,
+    }
+    model = Config if len(path) == 1 else sections.get(path[0], Config)
+    return list(model.model_fields)

@@ -1,0 +1,91 @@
+"""Every file that Reelscribe writes is written here: it appears whole, or not at all.
+
+A file is first written under a temporary name in its own folder, flushed to the disk, and renamed.
+Whoever reads sees the old file or the new one; a kill -9 leaves at most a ``*.part-*`` file, which
+nothing reads and ``reelscribe cache prune`` removes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+PART = ".part-"
+"""What the name of a half-written file holds."""
+
+
+def write_with(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``; then give it its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The name is short and its own: a long name of the target must not overflow the limit of 255.
+    part = path.parent / f"{PART}{os.getpid()}-{uuid4().hex[:12]}"
+    try:
+        write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Write ``data`` (text as UTF-8) to ``path``."""
+    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    write_with(path, lambda part: part.write_bytes(raw))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write ``value`` as JSON that a person can read."""
+    write_whole(path, json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    write_whole(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as RFC 4180 CSV with a header."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Read what :func:`write_jsonl` wrote; a last line that was cut off is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        if number == len(lines) and not line.endswith("\n"):
+            break
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}:{number} is not a line of JSON ({error}); remove it"
+            ) from None
+    return rows
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        ValueError: the file is not JSON; the message names it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} is not JSON ({error}); remove it or run the stage again"
+        ) from None

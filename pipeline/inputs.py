@@ -1,0 +1,162 @@
+"""What a run reads: the clips of its split, brought together with their features.
+
+Reads the dataset and the feature store; writes nothing but what encoding adds to the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from reelscribe.datasets.catalog import DATASETS
+from reelscribe.datasets.clip import Clip, Part, Source, Split
+from reelscribe.datasets.splitting import split_by_group
+from reelscribe.pipeline.cache import FeatureStore
+from reelscribe.pipeline.config import Config, DataConfig
+from reelscribe.pipeline.execute import Runner, stop
+from reelscribe.pipeline.names import resolve
+from reelscribe.pipeline.progress import Progress, say
+from reelscribe.pipeline.recipe import Recipe
+from reelscribe.pipeline.stages.encode import encode, prepare
+from reelscribe.pipeline.tasks import Example
+
+HELD_OUT: Mapping[Part, float] = {"train": 0.85, "val": 0.15}
+"""Shares of the training groups where a subset has lost its validation clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a command works: its feature store, and the processes that do the work."""
+
+    cache: Path
+    runner: Runner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """A split whose videos have been encoded."""
+
+    split: Split
+    recipe: Recipe
+    store: FeatureStore
+    contents: Mapping[Path, str]
+    """The sha256 of each video that has features."""
+    failed: Mapping[Path, str]
+    """The reason of each video that has none."""
+
+    def clips(self, part: Part) -> list[Clip]:
+        """Return the clips of one part that have features."""
+        return [clip for clip in self.split.part(part) if clip.path in self.contents]
+
+    def examples(self, clips: Sequence[Clip]) -> list[Example]:
+        """Read the features of ``clips`` out of the store."""
+        number = {label: i for i, label in enumerate(self.split.labels)}
+        found = []
+        for clip in clips:
+            features = self.store.read(self.contents[clip.path], self.recipe)
+            if features is None:
+                raise ValueError(f"the features of {clip.path} vanished from the store; run again")
+            label = -1 if clip.label is None else number[clip.label]
+            feats_TD = torch.from_numpy(features.feats_TD)
+            found.append(Example(feats_TD=feats_TD, label=label, captions=clip.captions))
+        return found
+
+    def digest(self, clips: Iterable[Clip]) -> str:
+        """Return a hash of which videos these are and what they are said to show."""
+        rows = sorted(
+            (clip.id, self.contents[clip.path], clip.label, clip.captions) for clip in clips
+        )
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def source(data: DataConfig) -> Source:
+    """Return the config's ``data`` section as the value that datasets take."""
+    return Source(
+        root=data.root,
+        annotations=data.annotations,
+        split=data.split,
+        seed=data.seed,
+        clips=data.clips,
+    )
+
+
+def load_split(config: Config) -> Split:
+    """Load the clips that the config names.
+
+    Raises:
+        ValueError: clips are missing and the config does not allow that, or the split cannot be
+            trained on.
+    """
+    split: Split = resolve(DATASETS, config.data.dataset, "dataset").load(source(config.data))
+    if split.missing:
+        named = f"{', '.join(split.missing[:3])}{' ...' if len(split.missing) > 3 else ''}"
+        if config.data.missing == "refuse":
+            raise ValueError(
+                f"{len(split.missing)} clips that the lists name are not under "
+                f"{config.data.root} ({named}); bring them, or train on a subset with "
+                "--set data.missing=skip"
+            )
+        say(f"a subset: {len(split.missing)} listed clips are not on disk ({named})")
+    if split.train and not split.val:
+        split = _with_val(split, config.data.seed)
+    _refuse_unusable(split, config)
+    return split
+
+
+def _with_val(split: Split, seed: int) -> Split:
+    """Hold out a share of the training groups where the disk has no validation clip."""
+    parts = split_by_group(split.train, seed=seed, shares=HELD_OUT)
+    say(
+        f"no validation clip is on disk: {len(parts['val'])} of {len(split.train)} training clips "
+        "are held out by group for it"
+    )
+    return replace(split, train=parts["train"], val=parts["val"])
+
+
+def gather(config: Config, split: Split, place: Place) -> Material:
+    """Encode what the store lacks of the split, and return it with its features."""
+    encoding = prepare(config.frames, config.encoder, place.cache)
+    clips = list(split.clips())
+    with Progress("encode", len(clips), "clips") as progress:
+
+        def told(path: Path, reason: str | None) -> None:
+            if reason is not None:
+                say(f"failed: {path}: {reason}")
+            progress()
+
+        report = encode((clip.path for clip in clips), encoding, place.runner, told=told)
+    stop()  # What trains next has the machine for itself.
+    say(f"encode: {report.encoded} encoded, {len(report.contents) - report.encoded} from the store")
+    return Material(
+        split=split,
+        recipe=report.recipe,
+        store=FeatureStore(place.cache),
+        contents=report.contents,
+        failed=report.failed,
+    )
+
+
+def _refuse_unusable(split: Split, config: Config) -> None:
+    task = config.head.task
+    for part in ("train", "val", "test"):
+        clips = split.part(part)
+        if not clips:
+            raise ValueError(
+                f"{split.dataset} split {split.name} has no {part} clips under {config.data.root}"
+            )
+        bare = [c.id for c in clips if not (c.label if task == "action" else c.captions)]
+        if bare:
+            missing = "label" if task == "action" else "caption"
+            raise ValueError(
+                f"head.task is {task}, but {len(bare)} {part} clips have no {missing} "
+                f"(first {bare[0]!r}); give them one, or set head.task to the other task"
+            )
+    if task == "action" and len(split.labels) < 2:
+        raise ValueError(
+            f"one class only ({', '.join(split.labels) or 'none'}); an action head needs two"
+        )

@@ -1,0 +1,75 @@
+"""The recipe: all that decides a feature's value, and nothing that only decides its speed.
+
+Workers, batch sizes, engines and devices are not in it. Two recipes with the same fingerprint give
+the same features of the same bytes, on any machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reelscribe.datasets.sampling import Sampling
+from reelscribe.encoders.backbone import Backbone
+
+VERSION = 1
+"""Raise it when the same settings would now give other features."""
+
+MISSING = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Settings as plain JSON values, printable and comparable by eye."""
+
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, sampling: Sampling, backbone: Backbone) -> Recipe:
+        """Put together what decides the features."""
+        return cls(
+            settings={
+                "version": VERSION,
+                "frames": sampling.recipe(),
+                "encoder": backbone.recipe(),
+            }
+        )
+
+    @property
+    def text(self) -> str:
+        """The settings as canonical JSON: keys sorted, no spaces."""
+        return json.dumps(self.settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """The first 16 hexadecimal digits of the sha256 of :attr:`text`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say in words how two trees of settings differ: ``["frames.count 16 -> 32"]``."""
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    lines = []
+    for key in [*before, *(key for key in after if key not in before)]:
+        was, now = before.get(key, MISSING), after.get(key, MISSING)
+        if was != now:
+            lines.append(f"{key} {_show(was)} -> {_show(now)}")
+    return lines
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _show(value: object) -> str:
+    if value is MISSING:
+        return "(none)"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."

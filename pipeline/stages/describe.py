@@ -1,0 +1,239 @@
+"""Describe: videos and folders -> what is in them.
+
+Reads videos and one or two trained runs; writes ``results.jsonl`` and ``results.csv`` (in the order
+of the input), ``subtitles/<path>.vtt`` and ``.srt``, and ``report/index.html``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reelscribe.datasets.tables import VIDEO_SUFFIXES
+from reelscribe.decoders.action import ActionHead
+from reelscribe.pipeline.cache import FeatureStore
+from reelscribe.pipeline.checkpoint import Head, Manifest, load_head
+from reelscribe.pipeline.config import EncoderConfig, FramesConfig
+from reelscribe.pipeline.files import write_csv, write_jsonl
+from reelscribe.pipeline.inputs import Place
+from reelscribe.pipeline.progress import Progress, say
+from reelscribe.pipeline.report.gallery import write_gallery
+from reelscribe.pipeline.stages.encode import Report, encode, prepare
+from reelscribe.pipeline.stages.strips import strips_of
+from reelscribe.pipeline.subtitles import write_subtitles
+from reelscribe.pipeline.tasks import captions, probabilities
+
+TOP = 5
+"""Actions a video that are written down."""
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What was found in a list of videos."""
+
+    records: Sequence[Record]
+    page: Path
+    encoded: int
+    failed: int
+
+
+def find_videos(sources: Sequence[Path]) -> list[Path]:
+    """Return the videos among ``sources``, folders searched in order of name.
+
+    A file that is named is taken whatever its suffix; in a folder, hidden files and those without a
+    video's suffix are left out and counted.
+
+    Raises:
+        ValueError: a source does not exist, or there is no video at all.
+    """
+    videos: dict[Path, None] = {}
+    others = 0
+    for source in sources:
+        if not source.is_dir():
+            if not source.exists():
+                raise ValueError(f"{str(source)!r} does not exist (looked from {Path.cwd()})")
+            videos[source] = None
+            continue
+        for folder, folders, names in os.walk(source):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                video = Path(folder, name)
+                if name.startswith(".") or video.suffix.lower() not in VIDEO_SUFFIXES:
+                    others += 1
+                else:
+                    videos[video] = None
+    if others:
+        say(f"{others} files are hidden or no videos; left out")
+    if not videos:
+        allowed = " ".join(sorted(VIDEO_SUFFIXES))
+        raise ValueError(
+            f"no videos in {', '.join(map(str, sources))}; looked for files in {allowed}"
+        )
+    return list(videos)
+
+
+def describe(
+    sources: Sequence[Path],
+    out: Path,
+    place: Place,
+    *,
+    action: Path | None = None,
+    caption: Path | None = None,
+) -> Described:
+    """Say of each video what happens in it, and write it all down.
+
+    Args:
+        sources: videos and folders.
+        out: the folder of the results.
+        place: feature store and workers.
+        action: a run that names actions.
+        caption: a run that writes captions.
+
+    Raises:
+        ValueError: no run is given, a run is of the other task, or there is no video.
+    """
+    runs = {"action": action, "caption": caption}
+    heads = {task: load_head(run) for task, run in runs.items() if run is not None}
+    if not heads:
+        raise ValueError(
+            "nothing to describe with: give --action RUN, --caption RUN or both "
+            "(a RUN is the folder that `reelscribe train` wrote)"
+        )
+    for task, (_, manifest) in heads.items():
+        if manifest.task != task:
+            raise ValueError(f"--{task} {runs[task]} holds a model for {manifest.task}s")
+    videos = find_videos(sources)
+    records: list[Record] = [_blank(video) for video in videos]
+    reports = []
+    for task, (head, manifest) in heads.items():
+        report = _features(videos, manifest, place, f"encode for {task}s")
+        reports.append(report)
+        _answer(records, videos, head, manifest, report, place)
+    _note_failures(records, videos, reports)
+    contents = {video: sha for report in reports for video, sha in report.contents.items()}
+    page = _write(out, records, videos, contents, runs, place)
+    return Described(
+        records=records,
+        page=page,
+        encoded=sum(report.encoded for report in reports),
+        failed=sum(record["status"] == "failed" for record in records),
+    )
+
+
+def _blank(video: Path) -> Record:
+    return {
+        "path": str(video),
+        "status": "ok",
+        "reason": None,
+        "duration": None,
+        "actions": [],
+        "caption": None,
+        "segments": [],
+    }
+
+
+def _features(videos: Sequence[Path], manifest: Manifest, place: Place, what: str) -> Report:
+    """Bring the features that this head was trained on into the store."""
+    frames = FramesConfig.model_validate(manifest.frames)
+    encoding = prepare(frames, EncoderConfig.model_validate(manifest.encoder), place.cache)
+    manifest.refuse_other_features(encoding.recipe, Path("the model"))
+    with Progress(what, len(videos), "videos") as progress:
+
+        def told(path: Path, reason: str | None) -> None:
+            progress()
+
+        return encode(videos, encoding, place.runner, told=told)
+
+
+def _answer(
+    records: Sequence[Record],
+    videos: Sequence[Path],
+    head: Head,
+    manifest: Manifest,
+    report: Report,
+    place: Place,
+) -> None:
+    store = FeatureStore(place.cache)
+    found = []
+    for record, video in zip(records, videos, strict=True):
+        sha256 = report.contents.get(video)
+        features = store.read(sha256, report.recipe) if sha256 else None
+        if features is not None:
+            record["duration"] = round(float(features.about["duration"]), 3)
+            found.append((record, torch.from_numpy(features.feats_TD)))
+    if not found:
+        return
+    feats = [feats_TD for _, feats_TD in found]
+    if isinstance(head, ActionHead):
+        for (record, _), row_K in zip(found, probabilities(head, feats), strict=True):
+            record["actions"] = [
+                {"label": manifest.labels[k], "probability": round(float(row_K[k]), 4)}
+                for k in row_K.argsort()[::-1][:TOP]
+            ]
+    else:
+        said = captions(head, feats, **manifest.search)
+        for (record, _), best in zip(found, said, strict=True):
+            record["caption"] = manifest.vocabulary.decode(best.words)
+
+
+def _note_failures(
+    records: Sequence[Record], videos: Sequence[Path], reports: Sequence[Report]
+) -> None:
+    """A video that failed under one recipe failed; then fill in the whole video's segment."""
+    for record, video in zip(records, videos, strict=True):
+        reasons = [report.failed[video] for report in reports if video in report.failed]
+        if reasons:
+            record |= {**_blank(video), "status": "failed", "reason": reasons[0]}
+            say(f"failed: {video}: {reasons[0]}")
+            continue
+        record["segments"] = [
+            {
+                "start": 0.0,
+                "end": record["duration"],
+                "actions": record["actions"],
+                "caption": record["caption"],
+            }
+        ]
+
+
+def _write(
+    out: Path,
+    records: Sequence[Record],
+    videos: Sequence[Path],
+    contents: Mapping[Path, str],
+    runs: Mapping[str, Path | None],
+    place: Place,
+) -> Path:
+    write_jsonl(out / "results.jsonl", records)
+    write_csv(out / "results.csv", COLUMNS, (_flat(record) for record in records))
+    write_subtitles(out / "subtitles", records)
+    strips = strips_of(contents, out / "report", place.runner)
+    about = {f"{task} model": str(run) for task, run in runs.items() if run is not None}
+    return write_gallery(
+        out,
+        records,
+        strips={str(video): name for video, name in strips.items()},
+        title=f"{len(videos)} videos, described",
+        about=about,
+    )
+
+
+COLUMNS = ("path", "status", "reason", "duration", "action", "probability", "caption")
+
+
+def _flat(record: Mapping[str, Any]) -> tuple[object, ...]:
+    best = record["actions"][0] if record["actions"] else {"label": "", "probability": ""}
+    values = (record[key] for key in ("path", "status", "reason", "duration"))
+    return (
+        *("" if v is None else v for v in values),
+        best["label"],
+        best["probability"],
+        record["caption"] or "",
+    )

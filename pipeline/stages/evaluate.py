@@ -1,0 +1,124 @@
+"""Evaluate: predictions -> scores, with the floor beside them.
+
+Reads the run's ``predictions.jsonl`` (answers and truths) and the training labels or captions,
+which decide the floor; writes ``scores.json``, for captions ``per_video.jsonl``, and
+``report/index.html``. No test clip decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reelscribe.datasets.clip import Split
+from reelscribe.pipeline.cache import hash_file
+from reelscribe.pipeline.config import Config
+from reelscribe.pipeline.files import read_jsonl, write_json, write_jsonl
+from reelscribe.pipeline.inputs import Material
+from reelscribe.pipeline.metrics.actions import score_actions
+from reelscribe.pipeline.metrics.captions import NOTE, caption_context, score_captions
+from reelscribe.pipeline.progress import say
+from reelscribe.pipeline.report.run import write_run_page
+
+VERSION = 1
+
+
+def made_of(config: Config, material: Material, run: Path) -> dict[str, Any]:
+    """Return all that decides the scores."""
+    return {
+        "version": VERSION,
+        "predictions": hash_file(run / "predictions.jsonl"),
+        "data": {"train": material.digest(material.clips("train"))},
+        "incomplete": [len(material.split.missing), len(material.failed)],
+        "seed": config.training.seed,
+    }
+
+
+def evaluate(config: Config, material: Material, run: Path) -> dict[str, Any]:
+    """Score the run's predictions; return what was written to ``scores.json``."""
+    rows = read_jsonl(run / "predictions.jsonl")
+    if not rows:
+        raise ValueError(f"{run / 'predictions.jsonl'} holds no predictions; no test clip is left")
+    split = material.split
+    failed = {
+        clip.id: material.failed[clip.path]
+        for clip in split.clips()
+        if clip.path in material.failed
+    }
+    about = {
+        "task": config.head.task,
+        "dataset": split.dataset,
+        "split": split.name,
+        "cell": config.head.cell,
+        "seed": config.training.seed,
+        "subset": bool(split.missing or failed),
+        "missing": len(split.missing),
+        "failed": failed,
+    }
+    scored = _actions(split, rows) if config.head.task == "action" else _captions(split, rows, run)
+    scores = {**about, **scored}
+    write_json(run / "scores.json", scores)
+    write_run_page(run)
+    say(summary(scores))
+    return scores
+
+
+def summary(scores: Mapping[str, Any]) -> str:
+    """Return the score, its interval and its floor in one line."""
+    name = "top1" if scores["task"] == "action" else "CIDEr"
+    where = f"{scores['dataset']} split {scores['split']}, {scores['cell']}: "
+    if scores.get(name) is None:
+        reasons = "; ".join(f"{metric}: {why}" for metric, why in scores["left_out"].items())
+        return f"{where}no {name} ({reasons})"
+    low, high = scores["ci95"]
+    subset = ", a SUBSET of the lists" if scores["subset"] else ""
+    return (
+        f"{where}{name} {scores[name]:.3f} (95 % interval {low:.3f} to {high:.3f}, "
+        f"floor {scores['floor']:.3f}, {scores['videos']} videos{subset})"
+    )
+
+
+def _actions(split: Split, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    number = {label: i for i, label in enumerate(split.labels)}
+    probabilities = []
+    for row in rows:
+        by_label = {answer["label"]: answer["probability"] for answer in row["ranked"]}
+        probabilities.append([by_label[label] for label in split.labels])
+    scores = score_actions(
+        [number[row["label"]] for row in rows],
+        probabilities,
+        split.labels,
+        train_labels=[number[clip.label] for clip in split.train if clip.label is not None],
+    )
+    found: dict[str, Any] = {**scores.to_json(), "labels": list(split.labels)}
+    twins = {label for pair in split.twins for label in pair}
+    if twins:
+        right = [row["ranked"][0]["label"] == row["label"] for row in rows if row["label"] in twins]
+        found["order_pairs"] = sum(right) / len(right) if right else None
+    return found
+
+
+def _captions(split: Split, rows: Sequence[Mapping[str, Any]], run: Path) -> dict[str, Any]:
+    references = {row["id"]: row["references"] for row in rows}
+    scores = score_captions({row["id"]: row["caption"] for row in rows}, references)
+    columns = [scores.per_video[name].tolist() for name in scores.per_video]
+    write_jsonl(
+        run / "per_video.jsonl",
+        (
+            {"id": name, **dict(zip(scores.per_video, values, strict=True))}
+            for name, *values in zip(scores.ids, *columns, strict=True)
+        ),
+    )
+    texts = [row["caption"] for row in rows]
+    train_captions = (text for clip in split.train for text in clip.captions)
+    return {
+        **scores.corpus,
+        **caption_context(scores, train_captions=train_captions),
+        "videos": len(rows),
+        "references": sum(map(len, references.values())),
+        "distinct": len(set(texts)) / len(texts),
+        "left_out": dict(scores.left_out),
+        "warnings": list(scores.warnings),
+        "note": NOTE,
+    }

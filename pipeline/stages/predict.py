@@ -1,0 +1,95 @@
+"""Predict: a trained head over the features of the test clips.
+
+Reads the run's model and the feature store; writes ``predictions.jsonl``, a line a clip with the
+answer and the truth beside it, so that scoring needs nothing else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reelscribe.decoders.action import ActionHead
+from reelscribe.pipeline.cache import hash_file
+from reelscribe.pipeline.checkpoint import Manifest, load_head
+from reelscribe.pipeline.config import CaptionConfig, Config
+from reelscribe.pipeline.files import write_jsonl
+from reelscribe.pipeline.inputs import Material
+from reelscribe.pipeline.progress import say
+from reelscribe.pipeline.tasks import captions, probabilities
+
+VERSION = 1
+
+
+def made_of(config: Config, material: Material, run: Path) -> dict[str, Any]:
+    """Return all that decides the predictions."""
+    test = material.clips("test")
+    return {
+        "version": VERSION,
+        "model": hash_file(run / "model.safetensors"),
+        "search": search_of(config),
+        "data": {"test": len(test), "clips": material.digest(test)},
+    }
+
+
+def search_of(config: Config) -> dict[str, Any]:
+    """Return how a caption head is asked; empty for actions."""
+    if not isinstance(config.head, CaptionConfig):
+        return {}
+    return {
+        "beam": config.head.beam,
+        "max_words": config.head.max_words,
+        "length_penalty": config.head.length_penalty,
+    }
+
+
+def predict(config: Config, material: Material, run: Path) -> None:
+    """Answer every test clip that has features.
+
+    Raises:
+        ValueError: the run's model was trained on other features or other classes.
+    """
+    head, manifest = load_head(run)
+    manifest.refuse_other_features(material.recipe, run)
+    _refuse_other_answers(manifest, config, material, run)
+    clips = material.clips("test")
+    examples = material.examples(clips)
+    feats = [example.feats_TD for example in examples]
+    rows: list[dict[str, Any]] = []
+    if isinstance(head, ActionHead):
+        for clip, row_K in zip(clips, probabilities(head, feats), strict=True):
+            order = row_K.argsort()[::-1]
+            ranked = [
+                {"label": manifest.labels[k], "probability": round(float(row_K[k]), 6)}
+                for k in order
+            ]
+            rows.append(
+                {"id": clip.id, "path": str(clip.path), "label": clip.label, "ranked": ranked}
+            )
+    else:
+        found = captions(head, feats, **search_of(config))
+        for clip, best in zip(clips, found, strict=True):
+            rows.append(
+                {
+                    "id": clip.id,
+                    "path": str(clip.path),
+                    "caption": manifest.vocabulary.decode(best.words),
+                    "logprob": round(best.logprob, 6),
+                    "references": list(clip.captions),
+                }
+            )
+    write_jsonl(run / "predictions.jsonl", rows)
+    say(f"predict: {len(rows)} test clips")
+
+
+def _refuse_other_answers(
+    manifest: Manifest, config: Config, material: Material, run: Path
+) -> None:
+    if manifest.task != config.head.task:
+        raise ValueError(f"{run} holds a model for {manifest.task}s, the config asks for another")
+    if manifest.task == "action" and manifest.labels != material.split.labels:
+        extra = set(manifest.labels) ^ set(material.split.labels)
+        raise ValueError(
+            f"{run} was trained on other classes ({len(extra)} differ, e.g. "
+            f"{sorted(extra)[:3]}); train again"
+        )

@@ -1,0 +1,122 @@
+"""Train: features of the training clips -> a head.
+
+Reads the feature store; writes ``model.safetensors``, ``model.json`` and ``metrics.jsonl`` into the
+run, the model last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reelscribe.decoders.action import ActionHead
+from reelscribe.decoders.caption import CaptionHead
+from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.checkpoint import Manifest, save_head
+from reelscribe.pipeline.config import CaptionConfig, Config
+from reelscribe.pipeline.inputs import Material
+from reelscribe.pipeline.progress import Progress
+from reelscribe.pipeline.tasks import ActionTask, CaptionTask
+from reelscribe.pipeline.training import finished, fit
+
+VERSION = 1
+"""Raise it when the same settings would now train another head."""
+
+SEARCH = ("max_words", "beam", "length_penalty")
+"""Settings of the caption head that only decide how it is asked."""
+
+
+def made_of(config: Config, material: Material) -> dict[str, Any]:
+    """Return all that decides the trained head."""
+    train, val = material.clips("train"), material.clips("val")
+    head = config.head.model_dump(mode="json", exclude={"beam", "length_penalty"})
+    return {
+        "version": VERSION,
+        "recipe": material.recipe.settings,
+        "head": head,
+        "training": config.training.model_dump(mode="json"),
+        "data": {
+            "dataset": material.split.dataset,
+            "split": material.split.name,
+            "train": len(train),
+            "val": len(val),
+            "clips": material.digest([*train, *val]),
+        },
+    }
+
+
+def train_head(config: Config, material: Material, run: Path, *, resume: bool = False) -> None:
+    """Train one head and write it into ``run``."""
+    task, manifest = _task(config, material)
+    made = json.dumps(made_of(config, material), sort_keys=True)
+    with Progress(f"train {config.head.cell}", config.training.epochs, "epochs") as progress:
+
+        def told(row: Mapping[str, float]) -> None:
+            while progress.done < row["epoch"]:
+                score = f"val {task.measure} {row[f'val_{task.measure}']:.3f}"
+                progress(f"loss {row['loss']:.3f}, {score}, norm {row['grad_norm']:.2f}")
+
+        state = fit(
+            task,
+            config.training,
+            run,
+            made_of=hashlib.sha256(made.encode()).hexdigest(),
+            resume=resume,
+            told=told,
+        )
+    trained = {
+        "dataset": material.split.dataset,
+        "split": material.split.name,
+        "clips": len(material.clips("train")),
+        "seed": config.training.seed,
+        "best_epoch": state.best_epoch,
+        f"val_{task.measure}": state.best_score,
+    }
+    save_head(run, task.head, Manifest(**{**manifest, "trained": trained}))
+    finished(run)
+
+
+def _task(config: Config, material: Material) -> tuple[ActionTask | CaptionTask, dict[str, Any]]:
+    """Return the task with a fresh head, and what its manifest will hold."""
+    train = material.examples(material.clips("train"))
+    val = material.examples(material.clips("val"))
+    if not train or not val:
+        raise ValueError("no clip of the training or of the validation part could be encoded")
+    head_settings = config.head.model_dump(mode="json", exclude={"task", *SEARCH, "min_count"})
+    shared: dict[str, Any] = {
+        "task": config.head.task,
+        "dim": train[0].feats_TD.shape[1],
+        "head": head_settings,
+        "recipe": material.recipe.settings,
+        "frames": config.frames.model_dump(mode="json", exclude_none=True),
+        "encoder": config.encoder.model_dump(mode="json"),
+        "search": {},
+        "trained": {},
+    }
+    batch, smoothing = config.training.batch, config.training.label_smoothing
+    torch.manual_seed(config.training.seed)
+    if isinstance(config.head, CaptionConfig):
+        texts = [text for clip in train for text in clip.captions]
+        vocabulary = Vocabulary.build(texts, min_count=config.head.min_count)
+        search = {name: getattr(config.head, name) for name in SEARCH}
+        shared |= {"words": tuple(vocabulary.words), "search": search}
+        teller = Manifest(**shared).build()
+        assert isinstance(teller, CaptionHead)
+        return CaptionTask(
+            teller,
+            train,
+            val,
+            vocabulary,
+            batch=batch,
+            max_words=config.head.max_words,
+            label_smoothing=smoothing,
+        ), shared
+    shared["labels"] = material.split.labels
+    namer = Manifest(**shared).build()
+    assert isinstance(namer, ActionHead)
+    return ActionTask(namer, train, val, batch=batch, label_smoothing=smoothing), shared

@@ -1,0 +1,90 @@
+"""Subtitles: what was found, as WebVTT and SubRip files that players show.
+
+Writes ``<folder>/<path of the video>.vtt`` and ``.srt``. WebVTT: https://www.w3.org/TR/webvtt1/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from reelscribe.pipeline.files import write_whole
+
+LONGEST = 200
+"""Bytes of a file name that are kept; file systems end at 255."""
+
+
+def write_subtitles(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write both files for each record that has segments."""
+    names: set[PurePath] = set()
+    for record in records:
+        if not record["segments"] or not record["duration"]:
+            continue
+        inside = inside_path(record["path"])
+        if inside in names:
+            inside = inside.with_name(f"{inside.name}-{_short_hash(record['path'])}")
+        names.add(inside)
+        stem = folder / inside
+        write_whole(stem.with_name(f"{stem.name}.vtt"), vtt(record["segments"]))
+        write_whole(stem.with_name(f"{stem.name}.srt"), srt(record["segments"]))
+
+
+def inside_path(path: str) -> PurePath:
+    """Turn any path into one that stays inside a folder: no root, no ``..``, no endless names."""
+    parts = [part for part in PurePath(path).parts if part not in ("/", "..", "\\")]
+    return PurePath(*(_shortened(part.replace(":", "_")) for part in parts))
+
+
+def vtt(segments: Sequence[Mapping[str, Any]]) -> str:
+    """Return the segments as WebVTT."""
+    cues = [
+        f"{_clock(s['start'], '.')} --> {_clock(s['end'], '.')}\n{_escaped(text)}\n"
+        for s, text in _spoken(segments)
+    ]
+    return "WEBVTT\n\n" + "\n".join(cues)
+
+
+def srt(segments: Sequence[Mapping[str, Any]]) -> str:
+    """Return the segments as SubRip."""
+    cues = [
+        f"{number}\n{_clock(s['start'], ',')} --> {_clock(s['end'], ',')}\n"
+        f"{text.replace('-->', '->')}\n"
+        for number, (s, text) in enumerate(_spoken(segments), 1)
+    ]
+    return "\n".join(cues)
+
+
+def _spoken(
+    segments: Sequence[Mapping[str, Any]],
+) -> Iterator[tuple[Mapping[str, Any], str]]:
+    for segment in segments:
+        best = [answer["label"] for answer in segment["actions"][:1]]
+        lines = [*(f"[{label}]" for label in best), segment["caption"]]
+        text = "\n".join(" ".join(line.split()) for line in lines if line)
+        if text:
+            yield segment, text
+
+
+def _clock(seconds: float, point: str) -> str:
+    whole, milli = divmod(round(1000 * seconds), 1000)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours:02}:{minute:02}:{second:02}{point}{milli:03}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _shortened(name: str) -> str:
+    raw = os.fsencode(name)
+    if len(raw) <= LONGEST:
+        return name
+    return f"{os.fsdecode(raw[:LONGEST]).rstrip()}-{_short_hash(name)}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:8]

@@ -1,0 +1,83 @@
+"""Scores as tables for a terminal: the score, and beside it what it must be read against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+CAPTION_SCORES = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L")
+
+
+def scores_table(scores: Mapping[str, Any]) -> Table:
+    """Return a run's score card."""
+    table = Table(title=_title(scores), show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(justify="right")
+    action = scores["task"] == "action"
+    name = "top1" if action else "CIDEr"
+    for metric in ("top5",) if action else CAPTION_SCORES:
+        if scores.get(metric) is not None:
+            table.add_row(metric, f"{scores[metric]:.3f}")
+    if scores.get(name) is not None:
+        low, high = scores["ci95"]
+        table.add_row(f"[bold]{name}[/]", f"[bold]{scores[name]:.3f}[/]")
+        table.add_row("  95 % interval", f"{low:.3f} to {high:.3f}")
+        floor = "majority class" if action else "best constant caption"
+        table.add_row(f"  floor ({floor})", f"{scores['floor']:.3f}")
+    if scores.get("human") is not None:
+        table.add_row("  one human against the rest", f"{scores['human']:.3f}")
+    if scores.get("order_pairs") is not None:
+        table.add_row("top1 of the order-only pairs", f"{scores['order_pairs']:.3f}")
+    table.add_row("videos", str(scores["videos"]))
+    for metric, reason in scores.get("left_out", {}).items():
+        table.add_row(f"{metric} left out", reason)
+    return table
+
+
+def compare_table(table: Mapping[str, Any]) -> Table:
+    """Return the cells side by side, and say plainly which do not beat mean pooling."""
+    rows = table["rows"]
+    pairs = any("order_pairs" in row for row in rows)
+    shown = Table(title=_title(table), title_justify="left", caption=_verdict(table))
+    shown.add_column("cell")
+    for name in (table["metric"], "95 %", *(["order pairs"] if pairs else [])):
+        shown.add_column(name, justify="right")
+    for name in ("parameters", "ms/clip", "training"):
+        shown.add_column(name, justify="right")
+    for row in rows:
+        spread = f" +-{row['spread']:.3f}" if len(row["per_seed"]) > 1 else ""
+        low, high = row["ci95"]
+        shown.add_row(
+            row["cell"],
+            f"{row['score']:.3f}{spread}",
+            f"{low:.2f}-{high:.2f}",
+            *([f"{row['order_pairs']:.3f}"] if pairs else []),
+            f"{row['params']:,}",
+            f"{row['ms_per_clip']:.2f}",
+            f"{row['train_seconds']:.0f} s",
+        )
+    return shown
+
+
+def _verdict(table: Mapping[str, Any]) -> str:
+    """Say how each cell stands against mean pooling, by the first seed's interval."""
+    by_cell = {row["cell"]: row for row in table["rows"]}
+    floor = f"floor {table['floor']:.3f}"
+    if "none" not in by_cell:
+        return floor
+    pooled = by_cell["none"]["score"]
+    beaten = [
+        row["cell"] for row in table["rows"] if row["cell"] != "none" and row["ci95"][0] <= pooled
+    ]
+    if not beaten:
+        return f"{floor}; every cell beats mean pooling ({pooled:.3f}) beyond its interval"
+    return f"{floor}; not clearly above mean pooling ({pooled:.3f}): {', '.join(beaten)}"
+
+
+def _title(scores: Mapping[str, Any]) -> str:
+    subset = " (a SUBSET of the lists)" if scores.get("subset") else ""
+    seeds = scores.get("seeds") or [scores.get("seed")]
+    named = ", ".join(map(str, seeds))
+    return f"{scores['dataset']}, split {scores['split']}{subset}, seed {named}"

@@ -1,0 +1,207 @@
+"""The two tasks as the training loop sees them: batches, loss, validation, answers.
+
+B clips, T frames, D features a frame, K classes, L words, V words of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from reelscribe.decoders.action import ActionHead
+from reelscribe.decoders.caption import CaptionHead
+from reelscribe.decoders.search import Hypothesis, beam_search, greedy
+from reelscribe.decoders.vocabulary import PAD, Vocabulary, tokenise
+from reelscribe.pipeline.metrics.cider import CiderD
+
+VAL_CAPTIONS = 5
+"""Captions a validation clip whose loss is taken; its CIDEr always has all of them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Example:
+    """One clip as a head sees it."""
+
+    feats_TD: Tensor
+    label: int = -1
+    captions: tuple[str, ...] = ()
+
+
+def pad(feats: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return (B, T, D) with zeros behind the shorter clips, and the lengths (B)."""
+    lengths_B = torch.tensor([len(feats_TD) for feats_TD in feats])
+    return pad_sequence(list(feats), batch_first=True).to(device), lengths_B.to(device)
+
+
+def device() -> torch.device:
+    """Return the device that heads are trained on: CUDA where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _chunks(count: int, size: int, order: Tensor | None = None) -> Iterator[list[int]]:
+    numbers = list(range(count)) if order is None else order.tolist()
+    for first in range(0, count, size):
+        yield numbers[first : first + size]
+
+
+class ActionTask:
+    """Name the action of a clip."""
+
+    measure = "top1"
+
+    def __init__(
+        self,
+        head: ActionHead,
+        train: Sequence[Example],
+        val: Sequence[Example],
+        *,
+        batch: int,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        self.device = device()
+        self.head = head.to(self.device)
+        self.train, self.val = train, val
+        self.batch, self.label_smoothing = batch, label_smoothing
+        self.steps = -(-len(train) // batch)
+
+    def batches(self, generator: torch.Generator) -> Iterator[list[Example]]:
+        """Yield every training clip once."""
+        order = torch.randperm(len(self.train), generator=generator)
+        for numbers in _chunks(len(self.train), self.batch, order):
+            yield [self.train[i] for i in numbers]
+
+    def loss(self, batch: list[Example]) -> Tensor:
+        """Return the cross-entropy of the labels."""
+        logits_BK, truth_B = self._answers(batch)
+        return cross_entropy(logits_BK, truth_B, label_smoothing=self.label_smoothing)
+
+    def validate(self) -> tuple[float, float]:
+        """Return top-1 and cross-entropy."""
+        right, loss = 0.0, 0.0
+        for numbers in _chunks(len(self.val), self.batch):
+            logits_BK, truth_B = self._answers([self.val[i] for i in numbers])
+            right += float((logits_BK.argmax(1) == truth_B).sum())
+            loss += float(cross_entropy(logits_BK, truth_B, reduction="sum"))
+        return right / len(self.val), loss / len(self.val)
+
+    def _answers(self, batch: list[Example]) -> tuple[Tensor, Tensor]:
+        feats_BTD, lengths_B = pad([example.feats_TD for example in batch], self.device)
+        truth_B = torch.tensor([example.label for example in batch], device=self.device)
+        return self.head(feats_BTD, lengths_B), truth_B
+
+
+@torch.inference_mode()
+def probabilities(
+    head: ActionHead, feats: Sequence[Tensor], *, batch: int = 64
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return each clip's probability of each class, (N, K)."""
+    where = next(head.parameters()).device
+    found = []
+    for numbers in _chunks(len(feats), batch):
+        logits_BK = head(*pad([feats[i] for i in numbers], where))
+        found.append(logits_BK.double().softmax(1).cpu().numpy())
+    return np.concatenate(found)
+
+
+class CaptionTask:
+    """Say in a sentence what a clip shows. An example is a pair of clip and caption."""
+
+    measure = "CIDEr"
+
+    def __init__(
+        self,
+        head: CaptionHead,
+        train: Sequence[Example],
+        val: Sequence[Example],
+        vocabulary: Vocabulary,
+        *,
+        batch: int,
+        max_words: int,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        self.device = device()
+        self.head = head.to(self.device)
+        self.train, self.val = train, val
+        self.vocabulary, self.max_words = vocabulary, max_words
+        self.batch, self.label_smoothing = batch, label_smoothing
+        self.pairs = self._pairs(train)
+        self.val_pairs = self._pairs(val, VAL_CAPTIONS)
+        self.cider = CiderD([[tokenise(text) for text in clip.captions] for clip in val])
+        self.steps = -(-len(self.pairs) // batch)
+
+    def batches(self, generator: torch.Generator) -> Iterator[list[tuple[Tensor, Tensor]]]:
+        """Yield every pair of a training clip and one of its captions once."""
+        order = torch.randperm(len(self.pairs), generator=generator)
+        for numbers in _chunks(len(self.pairs), self.batch, order):
+            yield [self.pairs[i] for i in numbers]
+
+    def loss(self, batch: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the cross-entropy a word, under teacher forcing."""
+        feats_BTD, lengths_B = pad([feats_TD for feats_TD, _ in batch], self.device)
+        words_BL = pad_sequence(
+            [words_L for _, words_L in batch], batch_first=True, padding_value=PAD
+        ).to(self.device)
+        logits_BLV = self.head(feats_BTD, lengths_B, words_BL[:, :-1])
+        return cross_entropy(
+            logits_BLV.flatten(0, 1),
+            words_BL[:, 1:].flatten(),
+            ignore_index=PAD,
+            label_smoothing=self.label_smoothing if self.head.training else 0.0,
+        )
+
+    def validate(self) -> tuple[float, float]:
+        """Return CIDEr-D of the greedy captions against all references, and the loss a word."""
+        loss = 0.0
+        for numbers in _chunks(len(self.val_pairs), self.batch):
+            loss += float(self.loss([self.val_pairs[i] for i in numbers])) * len(numbers)
+        best = captions(
+            self.head, [clip.feats_TD for clip in self.val], beam=1, max_words=self.max_words
+        )
+        said = [tokenise(self.vocabulary.decode(found.words)) for found in best]
+        return float(self.cider.score(said).mean()), loss / len(self.val_pairs)
+
+    def _pairs(
+        self, clips: Sequence[Example], at_most: int | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
+        return [
+            (clip.feats_TD, torch.tensor(self.vocabulary.encode(text, self.max_words)))
+            for clip in clips
+            for text in clip.captions[:at_most]
+        ]
+
+
+@torch.inference_mode()
+def captions(
+    head: CaptionHead,
+    feats: Sequence[Tensor],
+    *,
+    beam: int,
+    max_words: int,
+    length_penalty: float = 0.7,
+    batch: int = 64,
+) -> list[Hypothesis]:
+    """Return the best caption of each clip."""
+    where = next(head.parameters()).device
+    found: list[Hypothesis] = []
+    for numbers in _chunks(len(feats), batch):
+        feats_BTD, lengths_B = pad([feats[i] for i in numbers], where)
+        if beam == 1:
+            found += greedy(head, feats_BTD, lengths_B, max_words=max_words)
+            continue
+        lists = beam_search(
+            head,
+            feats_BTD,
+            lengths_B,
+            beam=beam,
+            max_words=max_words,
+            length_penalty=length_penalty,
+        )
+        found += [best for best, *_ in lists]
+    return found

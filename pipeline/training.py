@@ -1,0 +1,213 @@
+"""The training loop, one for both heads, from top to bottom in :func:`fit`.
+
+Reads nothing but its arguments and, to resume, ``training.pt``. Writes into the run:
+``metrics.jsonl`` (a line an epoch) and, while it runs, ``training.pt``.
+
+Every epoch has a random stream of its own, drawn from (seed, epoch): a training that is resumed
+after epoch 7 goes through the very numbers that it would have gone through uninterrupted.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from reelscribe.pipeline.config import TrainingConfig
+from reelscribe.pipeline.files import write_jsonl, write_whole
+
+SAVE_EVERY = 10.0
+"""Seconds between two saves of the training's state."""
+
+
+class Task(Protocol):
+    """What the loop needs to know of a head and its data."""
+
+    @property
+    def head(self) -> nn.Module:
+        """The head that is trained."""
+
+    @property
+    def measure(self) -> str:
+        """The validation score's name: higher is better."""
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch."""
+
+    def batches(self, generator: torch.Generator) -> Iterator[Any]:
+        """Yield the training batches of one epoch, in an order drawn from ``generator``."""
+
+    def loss(self, batch: Any) -> Tensor:
+        """Return the mean loss of one batch."""
+
+    def validate(self) -> tuple[float, float]:
+        """Return the score and the loss on the validation clips."""
+
+
+@dataclass(kw_only=True)
+class State:
+    """All that changes from epoch to epoch; what ``training.pt`` holds."""
+
+    epoch: int = 0
+    """Epochs that are done."""
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The weights of the best epoch so far."""
+    best_epoch: int = 0
+    best_score: float = -math.inf
+    best_loss: float = math.inf
+
+
+def fit(
+    task: Task,
+    settings: TrainingConfig,
+    run: Path,
+    *,
+    made_of: str,
+    resume: bool = False,
+    told: Callable[[Mapping[str, float]], None] = lambda row: None,
+) -> State:
+    """Train ``task.head``; leave the weights of its best validation epoch in it.
+
+    Args:
+        task: the head and its data.
+        settings: epochs, rates, seed, patience.
+        run: the folder that gets ``metrics.jsonl``.
+        made_of: a fingerprint of data and settings; a state of another is not resumed.
+        resume: go on from ``training.pt`` where there is one.
+        told: called with each epoch's row.
+
+    Raises:
+        FloatingPointError: the loss is no number any more; says where, with the last norms.
+    """
+    optimizer = torch.optim.AdamW(
+        task.head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+    )
+    state = _load(run, made_of, task.head, optimizer) if resume else State()
+    saved = monotonic()
+    for epoch in range(state.epoch + 1, settings.epochs + 1):
+        if epoch - 1 - state.best_epoch >= settings.patience and state.best:
+            break
+        began = monotonic()
+        generator = torch.Generator().manual_seed(_stream(settings.seed, epoch))
+        torch.manual_seed(_stream(settings.seed, epoch))  # dropout
+        task.head.train()
+        losses: list[float] = []
+        norms: list[float] = []
+        for step, batch in enumerate(task.batches(generator)):
+            rate = settings.lr * _schedule(settings, epoch - 1 + step / task.steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = task.loss(batch)
+            _stop_where_not_finite(loss, epoch, step, norms)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = nn.utils.clip_grad_norm_(task.head.parameters(), settings.clip_norm)
+            optimizer.step()
+            losses.append(loss.item())
+            norms.append(float(norm))
+        task.head.eval()
+        with torch.inference_mode():
+            score, val_loss = task.validate()
+        row = {
+            "epoch": epoch,
+            "loss": sum(losses) / len(losses),
+            "val_loss": val_loss,
+            f"val_{task.measure}": score,
+            "lr": rate,
+            "grad_norm": sum(norms) / len(norms),
+            "grad_norm_max": max(norms),
+            "seconds": monotonic() - began,
+        }
+        state.epoch = epoch
+        state.rows.append(row)
+        # Small validation parts tie often; among equals the lower loss is the surer answer.
+        if (score, -val_loss) > (state.best_score, -state.best_loss):
+            state.best_epoch, state.best_score, state.best_loss = epoch, score, val_loss
+            state.best = {k: v.detach().clone() for k, v in task.head.state_dict().items()}
+        if monotonic() - saved >= SAVE_EVERY:
+            _save(run, made_of, state, task.head, optimizer)
+            saved = monotonic()
+        write_jsonl(run / "metrics.jsonl", state.rows)
+        told(row)
+    task.head.load_state_dict(state.best)
+    task.head.eval()
+    return state
+
+
+def unfinished(run: Path) -> bool:
+    """Say whether a training was cut off here, so that ``--resume`` would go on."""
+    return (run / "training.pt").is_file()
+
+
+def finished(run: Path) -> None:
+    """Remove the state of a training whose model is written."""
+    (run / "training.pt").unlink(missing_ok=True)
+
+
+def _schedule(settings: TrainingConfig, epoch: float) -> float:
+    """Return the share of the rate after ``epoch`` epochs: a linear rise, then half a cosine."""
+    done = epoch / settings.epochs
+    if done < settings.warmup:
+        return max(done / settings.warmup, 0.01)
+    left = (done - settings.warmup) / (1 - settings.warmup)
+    return 0.5 * (1 + math.cos(math.pi * left))
+
+
+def _stream(seed: int, epoch: int) -> int:
+    # A checksum of the pair, so that (0, 1) and (1, 0) share nothing.
+    return zlib.crc32(f"{seed}/{epoch}".encode())
+
+
+def _stop_where_not_finite(loss: Tensor, epoch: int, step: int, norms: list[float]) -> None:
+    if not torch.isfinite(loss):
+        last = ", ".join(f"{norm:.3g}" for norm in norms[-5:]) or "none yet"
+        raise FloatingPointError(
+            f"the loss is {loss.item()} at epoch {epoch}, step {step} (last gradient norms: "
+            f"{last}); lower training.lr or training.clip_norm"
+        )
+
+
+def _save(
+    run: Path, made_of: str, state: State, head: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    values = {
+        "made_of": made_of,
+        "state": vars(state),
+        "head": head.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    raw = io.BytesIO()
+    torch.save(values, raw)
+    write_whole(run / "training.pt", raw.getvalue())
+
+
+def _load(run: Path, made_of: str, head: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    path = run / "training.pt"
+    if not path.is_file():
+        return State()
+    try:
+        # weights_only: numbers and plain containers, never code.
+        values = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise ValueError(
+            f"{path} is damaged ({' '.join(str(error).split())[:120]}); train without --resume"
+        ) from None
+    if values["made_of"] != made_of:
+        raise ValueError(
+            f"{path} was begun with other data or settings; train without --resume, or put the "
+            "config back as it was"
+        )
+    head.load_state_dict(values["head"])
+    optimizer.load_state_dict(values["optimizer"])
+    return State(**values["state"])
