@@ -55,7 +55,7 @@ class Index:
     ticks_N: NDArray[np.int64]
     """Ascending, in units of ``tick``: pts as stored, or decoding times where pts cannot be had."""
     keys: NDArray[np.intp]
-    """Positions in ``ticks_N`` of the key frames, ascending."""
+    """Positions in ``ticks_N`` of the key frames that a decoder can start from, ascending."""
     tick: float
     """Seconds."""
     step: int
@@ -199,7 +199,10 @@ def _index(entries: list[_Entry], stream: VideoStream, *, avi: bool) -> Index:
         ticks = _unique([entry.dts for entry in entries])
     if ticks is None:
         ticks = np.arange(len(entries), dtype=np.int64) * usual
-    key_N = np.array([entry.key for entry in entries])
+    # Strict decoding from an H.264 key frame that is no IDR picture ends at the frames before it,
+    # which refer to what was not read.
+    strict = codec.name == "h264"
+    key_N = np.array([entry.exact if strict else entry.key for entry in entries])
     order = np.argsort(ticks, kind="stable")
     ticks_N = ticks[order]
     step = int(np.median(np.diff(ticks_N))) if len(ticks_N) > 1 else usual

@@ -124,6 +124,12 @@ ACTIONS: dict[str, Action] = {
 }
 """Label -> what it is. The order is the order of the class numbers."""
 LABELS = tuple(ACTIONS)
+TWINS = tuple(
+    (label, action.twin)
+    for label, action in ACTIONS.items()
+    if action.twin and LABELS.index(label) < LABELS.index(action.twin)
+)
+"""Pairs of labels that the order of the frames alone tells apart."""
 
 
 @dataclass(frozen=True, kw_only=True)

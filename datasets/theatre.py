@@ -30,6 +30,7 @@ from reelscribe.datasets.script import (
     HEIGHT,
     LABELS,
     RATE,
+    TWINS,
     WIDTH,
     Scene,
     draw_scene,
@@ -89,7 +90,13 @@ def load(source: Source) -> Split:
         parts[part_of(index)].append(_clip(source, index))
     train, val, test = (tuple(parts[part]) for part in PARTS)
     return Split(
-        dataset="theatre", name=source.split, labels=LABELS, train=train, val=val, test=test
+        dataset="theatre",
+        name=source.split,
+        labels=LABELS,
+        twins=TWINS,
+        train=train,
+        val=val,
+        test=test,
     )
 
 

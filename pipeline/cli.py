@@ -12,12 +12,22 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from reelscribe.pipeline.answers import (
+    INTERRUPTED,
+    OK,
+    OURS,
+    SOME_FAILED,
+    WRONG,
+    answer,
+    exit_over,
+    show,
+)
+from reelscribe.pipeline.blame import message
 from reelscribe.pipeline.cli_cache import app as cache_app
 from reelscribe.pipeline.options import (
     Cache,
@@ -30,9 +40,6 @@ from reelscribe.pipeline.options import (
     default_cache,
     place,
 )
-
-FOLDERS = ("pipeline", "encoders", "decoders", "datasets", "configs")
-OK, OURS, WRONG, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     name="reelscribe",
@@ -58,7 +65,7 @@ def demo(
     from reelscribe.pipeline.demo import run_demo
 
     page, table = run_demo(out, place(out / "cache", workers, ray_address, local))
-    _print_table(table)
+    show({}, table, False)
     typer.echo(f"open {page}")
 
 
@@ -117,7 +124,7 @@ def encode(
             f"{report.encoded} encoded, {stored} from the store, {len(report.failed)} failed "
             f"(recipe {report.recipe.fingerprint})"
         )
-    _exit_over(report.failed)
+    exit_over(report.failed)
 
 
 @app.command()
@@ -142,8 +149,8 @@ def train(
 
     settings = load_config(config, overrides or [])
     result = train_run(settings, place(cache, workers, ray_address, local), resume=resume)
-    _answer(result.scores, result.run, as_json)
-    _exit_over(result.failed)
+    answer(result.scores, result.run, as_json)
+    exit_over(result.failed)
 
 
 @app.command()
@@ -165,8 +172,8 @@ def evaluate(
 
     settings = load_config(config, overrides or [])
     result = evaluate_run(settings, place(cache, workers, ray_address, local))
-    _answer(result.scores, result.run, as_json)
-    _exit_over(result.failed)
+    answer(result.scores, result.run, as_json)
+    exit_over(result.failed)
 
 
 @app.command()
@@ -193,12 +200,10 @@ def compare(
     where = place(cache, workers, ray_address, local)
     names = [name.strip() for name in cells.split(",") if name.strip()]
     result = run(settings, where, cells=names, seeds=seeds)
-    if as_json:
-        typer.echo(json.dumps(result.scores, indent=2))
-    else:
-        _print_table(compare_table(result.scores))
+    show(result.scores, compare_table(result.scores), as_json)
+    if not as_json:
         typer.echo(f"open {result.run / 'report' / 'index.html'}")
-    _exit_over(result.failed)
+    exit_over(result.failed)
 
 
 @app.command()
@@ -220,10 +225,7 @@ def score(
     scores = score_files(predictions, references, allow_missing=allow_missing)
     for warning in scores["warnings"]:
         typer.echo(f"warning: {warning}", err=True)
-    if as_json:
-        typer.echo(json.dumps(scores, indent=2))
-    else:
-        _print_table(score_table(scores))
+    show(scores, score_table(scores), as_json)
 
 
 @app.command()
@@ -270,47 +272,6 @@ def doctor(config: ConfigPath, overrides: Set = None, as_json: Json = False) -> 
         raise typer.Exit(WRONG)
 
 
-def _answer(scores: Mapping[str, Any], run: Path, as_json: bool) -> None:
-    from reelscribe.pipeline.tables import scores_table
-
-    if as_json:
-        typer.echo(json.dumps(scores, indent=2))
-    else:
-        _print_table(scores_table(scores))
-        typer.echo(f"open {run / 'report' / 'index.html'}")
-
-
-def _print_table(table: Any) -> None:
-    from rich.console import Console
-
-    Console().print(table)
-
-
-def _exit_over(failed: Mapping[Path, str]) -> None:
-    if failed:
-        for path, reason in failed.items():
-            typer.echo(f"failed: {path}: {reason}", err=True)
-        raise typer.Exit(SOME_FAILED)
-
-
-def _ours(error: BaseException) -> bool:
-    """Say whether an error was raised by our own code, as a message to the user."""
-    house = Path(__file__).resolve().parents[1]
-    frames = traceback.extract_tb(error.__traceback__)
-    raised_in = Path(frames[-1].filename).resolve()
-    return any(raised_in.is_relative_to(house / folder) for folder in FOLDERS)
-
-
-def _message(error: BaseException) -> str | None:
-    """Return what to tell the user, or None where a traceback is due: our own bug."""
-    if isinstance(error, OSError) and error.strerror:
-        named = f"{error.filename}: " if error.filename else ""
-        return f"{named}{error.strerror}"
-    if isinstance(error, ValueError | FloatingPointError) and _ours(error):
-        return str(error)
-    return None
-
-
 def main() -> None:
     """Run a command; turn what a user did into one line, and what we did into a traceback."""
     try:
@@ -323,7 +284,7 @@ def main() -> None:
         code = OK
     except Exception as error:
         shown = getattr(error, "show", None)  # A mistake in the command, found by the parser.
-        text = _message(error)
+        text = message(error)
         if shown is not None:
             shown()
             code = WRONG

@@ -22,11 +22,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from reelscribe.datasets.catalog import DATASETS
 from reelscribe.datasets.sampling import Sampling
 from reelscribe.decoders import CELLS
+from reelscribe.pipeline.blame import mistakes
 from reelscribe.pipeline.names import guess
 
 SHIPPED = Path(__file__).resolve().parents[1] / "configs"
@@ -200,6 +200,18 @@ class Config(Settings):
     """The folder of the run."""
 
 
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": Config,
+    "data": DataConfig,
+    "frames": FramesConfig,
+    "encoder": EncoderConfig,
+    "training": TrainingConfig,
+    "action": ActionConfig,
+    "caption": CaptionConfig,
+}
+"""Where the keys of a section are listed: for a message about one that is not among them."""
+
+
 def resolved_yaml(config: Config) -> str:
     """Return the config with every default written out."""
     return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False)
@@ -220,7 +232,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ValueError(_mistakes(str(path), error)) from None
+        raise ValueError(mistakes(str(path), error, SECTIONS)) from None
 
 
 def parse_section(model: type[Settings], values: Mapping[str, object]) -> Any:
@@ -232,7 +244,7 @@ def parse_section(model: type[Settings], values: Mapping[str, object]) -> Any:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ValueError(_mistakes("--set", error)) from None
+        raise ValueError(mistakes("--set", error, SECTIONS | {"": model})) from None
 
 
 def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -280,33 +292,3 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             f"{path} holds no sections (data, frames, encoder, head, training, output)"
         )
     return values
-
-
-def _mistakes(where: str, error: ValidationError) -> str:
-    return "\n".join(f"{where}: {_one_line(detail)}" for detail in error.errors())
-
-
-def _one_line(detail: ErrorDetails) -> str:
-    # Of a union tagged by `task`, pydantic puts the tag into the path; no user wrote it there.
-    path = [str(part) for part in detail["loc"] if part not in ("action", "caption")]
-    key, kind = ".".join(path), detail["type"]
-    if kind == "extra_forbidden":
-        known = _keys_beside(path, detail)
-        return f"{key}: no such key; there are: {', '.join(known)}{guess(path[-1], known)}"
-    if kind == "missing":
-        return f"{key}: is missing"
-    text = detail["msg"].removeprefix("Value error, ")
-    given = "" if kind == "value_error" else f", got {detail['input']!r}"
-    return " ".join(f"{key}: {text[:1].lower()}{text[1:]}{given}".split())
-
-
-def _keys_beside(path: list[str], detail: ErrorDetails) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {
-        "data": DataConfig,
-        "frames": FramesConfig,
-        "encoder": EncoderConfig,
-        "training": TrainingConfig,
-        "head": CaptionConfig if "caption" in detail["loc"] else ActionConfig,
-    }
-    model = Config if len(path) == 1 else sections.get(path[0], Config)
-    return list(model.model_fields)

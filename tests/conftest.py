@@ -32,10 +32,18 @@ def real_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of ONNX graphs for all tests: making one takes torch's exporter many seconds."""
+    return tmp_path_factory.mktemp("graphs")
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_cache(tmp_path: Path, graphs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test a feature store of its own: none reads or fills the user's."""
     folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / "graphs").symlink_to(graphs)
     monkeypatch.setenv("REELSCRIBE_CACHE", str(folder))
     return folder
 
