@@ -5,6 +5,7 @@ Also turns what pydantic says of a config into one line a mistake. Reads and wri
 
 from __future__ import annotations
 
+import reprlib
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 FOLDERS = ("pipeline", "encoders", "decoders", "datasets", "configs")
-TAGS = ("action", "caption")
-"""What pydantic puts into the path of a mistake in a union; no user wrote it there."""
 
 
 def message(error: BaseException) -> str | None:
@@ -50,15 +49,23 @@ def mistakes(where: str, error: ValidationError, models: Mapping[str, type[BaseM
 
 
 def _one_line(detail: ErrorDetails, models: Mapping[str, type[BaseModel]]) -> str:
-    path = [str(part) for part in detail["loc"] if part not in TAGS]
+    path = [str(part) for part in detail["loc"]]
+    # Of a union tagged by `task`, pydantic puts the tag into the path; no user wrote it there.
+    tag = path.pop(1) if path[0] == "head" and len(path) > 1 and path[1] in models else None
     key, kind = ".".join(path), detail["type"]
     if kind == "extra_forbidden":
-        tag = next((str(part) for part in detail["loc"] if part in TAGS), None)
-        section = tag or (path[0] if len(path) > 1 else "")
-        known = list(models[section].model_fields)
-        return f"{key}: no such key; there are: {', '.join(known)}{guess(path[-1], known)}"
-    if kind == "missing":
-        return f"{key}: is missing"
-    text = detail["msg"].removeprefix("Value error, ")
-    given = "" if kind == "value_error" else f", got {detail['input']!r}"
-    return " ".join(f"{key}: {text[:1].lower()}{text[1:]}{given}".split())
+        known = list(models[tag or (path[0] if len(path) > 1 else "")].model_fields)
+        text = f"no such key; there are: {', '.join(known)}{guess(path[-1], known)}"
+    elif kind == "missing":
+        text = "is missing"
+    elif kind.startswith("union_tag"):
+        text = "task is missing or unknown; allowed: action, caption"
+    else:
+        said = detail["msg"].removeprefix("Value error, ")
+        given = "" if kind == "value_error" else f", got {_SHORT.repr(detail['input'])}"
+        text = f"{said[:1].lower()}{said[1:]}{given}"
+    return " ".join(f"{key}: {text}".split())
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 80, 80

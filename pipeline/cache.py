@@ -10,6 +10,7 @@ is not, and two files of one name never clash. T = frames, D = features a frame.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,13 +22,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from reelscribe.pipeline.files import PART, read_json, write_json, write_whole
 from reelscribe.pipeline.recipe import Recipe
 
 FloatArray = NDArray[np.float32]
+
+PATIENCE = 10.0
+"""Seconds that the index waits for others who write to it; each takes milliseconds."""
 
 
 class CorruptEntry(ValueError):
@@ -90,9 +94,9 @@ class FeatureStore:
         metadata = {
             "recipe": recipe.text,
             "source_sha256": sha256,
-            "checksum": _checksum(features.feats_TD, features.pts_T),
             "about": json.dumps(dict(features.about), sort_keys=True),
         }
+        metadata["checksum"] = _checksum(tensors, metadata)
         write_whole(self.path(sha256, recipe), save(tensors, metadata))
 
     def read(self, sha256: str, recipe: Recipe) -> Features | None:
@@ -102,7 +106,10 @@ class FeatureStore:
             CorruptEntry: the file is there and is not what was written.
         """
         path = self.path(sha256, recipe)
-        return read_entry(path) if path.is_file() else None
+        try:
+            return read_entry(path) if path.is_file() else None
+        except CorruptEntry as error:
+            raise CorruptEntry(f"{error}; `reelscribe cache verify` removes it") from None
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry, by recipe and content."""
@@ -111,8 +118,9 @@ class FeatureStore:
 
     def recipes(self) -> dict[str, Recipe]:
         """Return the recipes that have entries, by fingerprint."""
-        files = sorted((self.root / "features").glob("*/recipe.json"))
-        return {file.parent.name: Recipe(settings=read_json(file)) for file in files}
+        folders = sorted((self.root / "features").glob("*"))
+        found = {folder.name: _recipe_of(folder) for folder in folders}
+        return {fingerprint: recipe for fingerprint, recipe in found.items() if recipe}
 
     def half_written(self) -> Iterator[Path]:
         """Yield what a killed process left behind; nothing ever reads it."""
@@ -131,17 +139,32 @@ def read_entry(path: Path) -> Features:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            feats_TD, pts_T = file.get_tensor("features"), file.get_tensor("pts")
-    except (SafetensorError, OSError) as error:
+            tensors = {name: file.get_tensor(name) for name in ("features", "pts")}
+    except Exception as error:  # A damaged header fails in more ways than SafetensorError.
         raise CorruptEntry(f"{path}: not a whole safetensors file ({error})") from None
-    if metadata.get("checksum") != _checksum(feats_TD, pts_T):
+    if metadata.pop("checksum", None) != _checksum(tensors, metadata):
         raise CorruptEntry(f"{path}: its checksum does not match its numbers")
     if metadata.get("source_sha256") != path.stem:
         raise CorruptEntry(f"{path}: holds the features of another video")
     recipe = Recipe(settings=json.loads(metadata["recipe"]))
     if recipe.fingerprint != path.parents[1].name:
         raise CorruptEntry(f"{path}: holds features of another recipe")
-    return Features(feats_TD=feats_TD, pts_T=pts_T, about=json.loads(metadata["about"]))
+    about = json.loads(metadata["about"])
+    return Features(feats_TD=tensors["features"], pts_T=tensors["pts"], about=about)
+
+
+def _recipe_of(folder: Path) -> Recipe | None:
+    """Return the recipe of a folder's entries: from recipe.json, else from an entry itself."""
+    for path in [folder / "recipe.json", *folder.glob("??/*.safetensors")]:
+        with contextlib.suppress(Exception):  # Damaged: the next file says the same.
+            if path.suffix == ".json":
+                recipe = Recipe(settings=read_json(path))
+            else:
+                with safe_open(path, framework="numpy") as file:
+                    recipe = Recipe(settings=json.loads(file.metadata()["recipe"]))
+            if recipe.fingerprint == folder.name:
+                return recipe
+    return None
 
 
 def hash_file(path: Path) -> str:
@@ -153,19 +176,22 @@ def hash_file(path: Path) -> str:
 class HashIndex:
     """Remembers the sha256 of files, so that a second run does not read the videos again.
 
-    A cache of a cache: deleting it, or finding it damaged, costs time and nothing else.
+    A cache of a cache: deleting it, or finding it damaged, locked or on a full disk, costs time
+    and nothing else. What cannot be kept on the disk is kept until :meth:`close`.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._rows = sqlite3.connect(":memory:")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._open(path)
-        except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)
-            self._open(path)
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(error)
 
-    def _open(self, path: Path) -> None:
-        self._rows = sqlite3.connect(path, timeout=60, isolation_level=None)
+    def _open(self, path: Path | str) -> None:
+        self._rows.close()
+        self._rows = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
         self._rows.execute("PRAGMA journal_mode=WAL")
         self._rows.execute("PRAGMA synchronous=NORMAL")
         self._rows.execute(
@@ -173,29 +199,46 @@ class HashIndex:
             "(path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT)"
         )
 
+    def _give_up(self, error: Exception) -> None:
+        """Go on without the file; remove it where it is damaged, and not merely out of reach."""
+        self._open(":memory:")
+        code = getattr(error, "sqlite_errorcode", None)
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+            with contextlib.suppress(sqlite3.Error, OSError):
+                for end in ("", "-wal", "-shm"):
+                    self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+                self._open(self._path)
+
+    def _run(self, sql: str, *values: bytes | int | str) -> list[tuple[Any, ...]]:
+        try:
+            return self._rows.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            self._give_up(error)
+            return self._rows.execute(sql, values).fetchall()
+
     def lookup(self, path: Path) -> str | None:
         """Return the sha256 if the file looks as it did when it was read; else None."""
         try:
             now = path.stat()
         except OSError:
             return None
-        row = self._rows.execute(
+        rows = self._run(
             "SELECT sha256 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?",
-            (_key(path), now.st_size, now.st_mtime_ns),
-        ).fetchone()
-        return None if row is None else str(row[0])
+            *(_key(path), now.st_size, now.st_mtime_ns),
+        )
+        return str(rows[0][0]) if rows else None
 
     def remember(self, path: Path, *, size: int, mtime_ns: int, sha256: str) -> None:
         """Keep what was read; ``size`` and ``mtime_ns`` are those of before the reading."""
-        self._rows.execute(
+        self._run(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
-            (_key(path), size, mtime_ns, sha256),
+            *(_key(path), size, mtime_ns, sha256),
         )
 
     def paths(self) -> dict[str, list[Path]]:
         """Return every path that was seen, by the content it had."""
         found: dict[str, list[Path]] = {}
-        for path, sha256 in self._rows.execute("SELECT path, sha256 FROM files ORDER BY path"):
+        for path, sha256 in self._run("SELECT path, sha256 FROM files ORDER BY path"):
             found.setdefault(sha256, []).append(Path(os.fsdecode(path)))
         return found
 
@@ -209,7 +252,10 @@ def _key(path: Path) -> bytes:
     return os.fsencode(os.path.abspath(path))
 
 
-def _checksum(feats_TD: FloatArray, pts_T: NDArray[np.float64]) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(feats_TD).data)
-    digest.update(np.ascontiguousarray(pts_T).data)
+def _checksum(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    """Hash all that an entry says: the numbers, how they are to be read, and the facts."""
+    digest = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode())
+    for name, numbers in tensors.items():
+        digest.update(f"{name} {numbers.dtype} {numbers.shape}".encode())
+        digest.update(np.ascontiguousarray(numbers).data)
     return digest.hexdigest()[:32]

@@ -7,12 +7,13 @@ vocabulary, the recipe of the features the head was fed, and what it was trained
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import nn
 
 from reelscribe.decoders import HEADS
@@ -24,6 +25,9 @@ from reelscribe.pipeline.names import resolve
 from reelscribe.pipeline.recipe import Recipe, differences
 
 VERSION = 1
+
+_KINDS = {"str": str, "int": int, "Mapping": dict, "tuple": list}
+"""What the fields of a manifest are in JSON."""
 
 Head = ActionHead | CaptionHead
 
@@ -50,6 +54,8 @@ class Manifest:
     """For captions: ``max_words``, ``beam``, ``length_penalty``."""
     trained: Mapping[str, Any]
     """Dataset, split, seed, best epoch and its validation score."""
+    numbers: str = ""
+    """The sha256 of ``model.safetensors``; :func:`save_head` fills it in."""
     version: int = VERSION
 
     @property
@@ -81,10 +87,15 @@ class Manifest:
 
 
 def save_head(run: Path, head: nn.Module, manifest: Manifest) -> None:
-    """Write both files. ``model.json`` comes last: a run with it has a whole model."""
-    numbers = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
-    write_whole(run / "model.safetensors", save(numbers))
-    write_json(run / "model.json", asdict(manifest))
+    """Write both files. ``model.json`` comes last: a run with it has a whole model.
+
+    It holds the hash of the other, so that two halves of two trainings are never taken for one.
+    """
+    numbers = save(
+        {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+    )
+    write_whole(run / "model.safetensors", numbers)
+    write_json(run / "model.json", asdict(replace(manifest, numbers=sha256(numbers).hexdigest())))
 
 
 def read_manifest(run: Path) -> Manifest:
@@ -99,7 +110,11 @@ def read_manifest(run: Path) -> Manifest:
     values = read_json(path)
     if not isinstance(values, dict) or values.get("version") != VERSION:
         raise ValueError(f"{path} is not a model of this version ({VERSION}); train it again")
-    known: dict[str, Any] = {name: values.get(name) for name in Manifest.__dataclass_fields__}
+    for name, field in Manifest.__dataclass_fields__.items():
+        kind = str(field.type).partition("[")[0]
+        if not isinstance(values.get(name), _KINDS[kind]):
+            raise ValueError(f"{path} is damaged: {name!r} is missing or no {kind}; train again")
+    known: dict[str, Any] = {name: values[name] for name in Manifest.__dataclass_fields__}
     lists = {name: tuple(values[name]) for name in ("labels", "words")}
     return Manifest(**{**known, **lists})
 
@@ -113,9 +128,12 @@ def load_head(run: Path) -> tuple[Head, Manifest]:
     manifest = read_manifest(run)
     path = run / "model.safetensors"
     try:
+        numbers = path.read_bytes()
+        if sha256(numbers).hexdigest() != manifest.numbers:
+            raise ValueError("its sha256 is another")
         head = manifest.build()
-        head.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        head.load_state_dict(load(numbers))
+    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or not what model.json describes "
             f"({' '.join(str(error).split())[:160]}); train again"

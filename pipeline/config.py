@@ -6,45 +6,54 @@ overrides; writes nothing. Every mistake is found in one go and said in one line
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os.path
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
-    PositiveFloat,
-    PositiveInt,
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from reelscribe.datasets.catalog import DATASETS
 from reelscribe.datasets.sampling import Sampling
 from reelscribe.decoders import CELLS
 from reelscribe.pipeline.blame import mistakes
-from reelscribe.pipeline.names import guess
+from reelscribe.pipeline.files import parse_yaml, read_yaml
+from reelscribe.pipeline.names import among, guess
 
 SHIPPED = Path(__file__).resolve().parents[1] / "configs"
 """Where the recipes of this repository lie, installed or not."""
 
-Share = Annotated[float, Field(ge=0, lt=1)]
+
+def _number(value: object) -> object:
+    # YAML reads `yes` as true, which pydantic would take for a 1.
+    if isinstance(value, bool):
+        raise ValueError(f"takes no yes or no, got {value}")
+    return value
 
 
-def _among(table: Iterable[str], name: str, kind: str) -> str:
-    if name not in table:
-        raise ValueError(f"no {kind} {name!r}; there are: {', '.join(table)}{guess(name, table)}")
-    return name
+# The upper ends are beyond any machine: they catch a slip of the keyboard before hours of encoding.
+Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
+Width = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65_536)]
+Few = Annotated[int, BeforeValidator(_number), Field(ge=1, le=100)]
+Seed = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**32)]
+Share = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=1)]
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1e6)]
+NotNegative = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1e6)]
 
 
 class Settings(BaseModel):
     """A section of the config: frozen, and closed to keys that it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Settings):
@@ -56,9 +65,9 @@ class DataConfig(Settings):
     annotations: Path | None = None
     """Lists, labels or captions, where the dataset keeps them apart."""
     split: str = "1"
-    seed: int = 0
+    seed: Seed = 0
     """Of splits drawn at random and of clips that are made; not of the training."""
-    clips: PositiveInt | None = None
+    clips: Count | None = None
     """For made datasets: how many clips."""
     missing: Literal["refuse", "skip"] = "refuse"
     """What to do where the lists name clips that the disk does not have."""
@@ -66,18 +75,18 @@ class DataConfig(Settings):
     @field_validator("split", mode="before")
     @classmethod
     def _number_is_a_name(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        return str(value) if isinstance(_number(value), int) else value
 
     @field_validator("dataset")
     @classmethod
     def _known(cls, value: str) -> str:
-        return _among(DATASETS, value, "dataset")
+        return among(DATASETS, value, "dataset")
 
     @field_validator("root", "annotations")
     @classmethod
     def _there(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         made = info.data.get("dataset") == "theatre"
-        if value is not None and not made and not value.exists():
+        if value is not None and not made and not os.path.exists(value):
             raise ValueError(
                 f"{value} does not exist (looked from {Path.cwd()}); "
                 f"give it in the config or with --set data.{info.field_name}=DIR"
@@ -88,18 +97,20 @@ class DataConfig(Settings):
 class FramesConfig(Settings):
     """Which frames of a video: ``count`` of them, or ``fps`` a second."""
 
-    count: PositiveInt | None = None
-    fps: PositiveFloat | None = None
-    at_most: PositiveInt | None = None
+    count: Count | None = None
+    fps: Positive | None = Field(validate_default=True, default=None)
+    at_most: Count | None = None
     """With ``fps``: an upper limit, so that an hour does not become a sequence of an hour."""
 
-    @model_validator(mode="after")
-    def _one_of_both(self) -> FramesConfig:
-        if (self.count is None) == (self.fps is None):
+    @field_validator("fps", "at_most", mode="before")
+    @classmethod
+    def _one_of_both(cls, value: object, info: ValidationInfo) -> object:
+        # At its key, to be told beside what else is wrong; a wrong key is not in `info.data`.
+        if info.field_name == "fps" and (value is None) == (info.data.get("count", 1) is None):
             raise ValueError("give either count (frames a video) or fps (frames a second)")
-        if self.at_most is not None and self.fps is None:
-            raise ValueError("at_most goes with fps; count is a limit already")
-        return self
+        if info.field_name == "at_most" and value is not None and info.data.get("fps", 1) is None:
+            raise ValueError("goes with fps; count is a limit already")
+        return value
 
     def sampling(self) -> Sampling:
         """Return the same as the value that the decoder of videos takes."""
@@ -128,23 +139,23 @@ class EncoderConfig(Settings):
     @field_validator("weights")
     @classmethod
     def _there(cls, value: str) -> str:
-        if value not in ("bundled", "hub") and not Path(value).is_file():
+        if value not in ("bundled", "hub") and not os.path.isfile(value):
             raise ValueError(f"no file {value!r}; allowed: bundled, hub, or the path of a file")
         return value
 
 
 class _HeadConfig(Settings):
     cell: str = "lstm"
-    hidden: PositiveInt = 512
+    hidden: Width = 512
     """Units of the cell, a direction."""
-    layers: PositiveInt = 1
+    layers: Few = 1
     bidirectional: bool = True
     dropout: Share = 0.5
 
     @field_validator("cell")
     @classmethod
     def _known(cls, value: str) -> str:
-        return _among(CELLS, value, "cell")
+        return among(CELLS, value, "cell")
 
 
 class ActionConfig(_HeadConfig):
@@ -159,32 +170,32 @@ class CaptionConfig(_HeadConfig):
     """A decoder: features -> one sentence."""
 
     task: Literal["caption"]
-    embed: PositiveInt = 300
+    embed: Width = 300
     """Width of a word's vector."""
-    min_count: PositiveInt = 2
+    min_count: Count = 2
     """Words that fewer training captions hold are unknown to the model."""
-    max_words: PositiveInt = 24
+    max_words: Count = 24
     """Training captions are cut here; references are never cut when scoring."""
-    beam: PositiveInt = 5
-    length_penalty: Annotated[float, Field(ge=0)] = 0.7
+    beam: Few = 5
+    length_penalty: NotNegative = 0.7
     """Exponent of the length by which a hypothesis' log-probability is divided."""
 
 
 class TrainingConfig(Settings):
     """How the head is trained."""
 
-    epochs: PositiveInt = 30
-    batch: PositiveInt = 64
+    epochs: Count = 30
+    batch: Count = 64
     """Clips a step (for captions: pairs of clip and caption)."""
-    lr: PositiveFloat = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    lr: Positive = 1e-3
+    weight_decay: NotNegative = 1e-2
     label_smoothing: Share = 0.0
     warmup: Share = 0.1
     """Share of the steps in which the rate rises from 0; after it, it falls as a cosine."""
-    seed: int = 0
-    patience: PositiveInt = 6
+    seed: Seed = 0
+    patience: Count = 6
     """Epochs without a better validation score before the training stops."""
-    clip_norm: PositiveFloat = 5.0
+    clip_norm: Positive = 5.0
     """The gradient's norm is cut to this; its norm before is logged."""
 
 
@@ -227,7 +238,10 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ValueError: one line for each mistake, all at once.
     """
-    values = override(_read_yaml(_find(path)), overrides)
+    values = read_yaml(_find(path))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds no sections ({', '.join(Config.model_fields)})")
+    values = override(values, overrides)
     values.setdefault("output", f"runs/{path.stem}")
     try:
         return Config.model_validate(values)
@@ -254,24 +268,23 @@ def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     """
     for text in overrides:
         key, equals, raw = text.partition("=")
-        if not equals or not all(key.split(".")):
-            raise ValueError(f"--set takes key.path=value, got {text!r}")
         *parents, last = key.strip().split(".")
+        if not equals or not all([*parents, last]):
+            raise ValueError(f"--set takes key.path=value, got {text!r}")
         section = values
         for name in parents:
             section = section.setdefault(name, {})
             if not isinstance(section, dict):
                 raise ValueError(f"--set {text!r}: {name!r} is a value, not a section")
-        section[last] = yaml.safe_load(raw)
-        if key in ("frames.count", "frames.fps"):
-            section.pop("fps" if last == "count" else "count", None)
-        if key == "frames.count":
-            section.pop("at_most", None)
+        section[last] = parse_yaml(raw, f"--set {text!r}: the value")
+        if parents == ["frames"]:
+            for other in {"count": ("fps", "at_most"), "fps": ("count",)}.get(last, ()):
+                section.pop(other, None)
     return values
 
 
 def _find(path: Path) -> Path:
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.yaml"))}
     if str(path) in shipped:
@@ -280,15 +293,3 @@ def _find(path: Path) -> Path:
         f"no config {str(path)!r}: give a YAML file, or one of those that ship: "
         f"{', '.join(shipped)}{guess(path.stem, shipped)}"
     )
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ValueError(
-            f"{path} holds no sections (data, frames, encoder, head, training, output)"
-        )
-    return values

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import yaml
+
 PART = ".part-"
 """What the name of a half-written file holds."""
 
@@ -64,16 +66,22 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     rows = []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error}); remove it") from None
     for number, line in enumerate(lines, 1):
         if number == len(lines) and not line.endswith("\n"):
             break
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path}:{number} is not a line of JSON ({error}); remove it"
             ) from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}:{number} is not a JSON object; remove it")
+        rows.append(row)
     return rows
 
 
@@ -85,7 +93,46 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not JSON ({error}); remove it or run the stage again"
         ) from None
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        ValueError: the file is not YAML; the message names it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error})") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, what: str) -> Any:
+    """Read YAML into plain values; nothing in it is executed.
+
+    Raises:
+        ValueError: it is not YAML, or gives a key twice; one line that begins with ``what``.
+    """
+    try:
+        return _Loader(text).get_single_data()
+    except Exception as error:  # PyYAML lets through what int(), date() and the stack say.
+        raise ValueError(f"{what} is not YAML: {' '.join(str(error).split())}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values alone, and no key twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is given twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)

@@ -5,7 +5,8 @@ Reads the store and the index of hashes; ``verify`` and ``prune`` remove files o
 
 from __future__ import annotations
 
-import json
+import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from reelscribe.pipeline.cache import (
     read_entry,
 )
 from reelscribe.pipeline.recipe import Recipe, differences
+
+ABANDONED = 600.0
+"""Seconds after which a half-written file is nobody's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,8 @@ def why(video: Path, store: FeatureStore, wanted: Recipe | None) -> list[str]:
     index = HashIndex(store.root / "index.sqlite")
     known = index.lookup(video)
     sha256 = known or hash_file(video)
-    before = [path for path in index.paths().get(sha256, []) if path != video.resolve()]
+    here = Path(os.path.abspath(video))
+    before = [path for path in index.paths().get(sha256, []) if path != here]
     index.close()
     lines = [
         f"content sha256 {sha256[:16]}... ("
@@ -83,7 +88,7 @@ def why(video: Path, store: FeatureStore, wanted: Recipe | None) -> list[str]:
         lines.append(f"the same content was seen as {before[0]}: moved or copied")
     held = {fp: r for fp, r in store.recipes().items() if store.has(sha256, r)}
     if wanted is not None and store.has(sha256, wanted):
-        lines.append(f"hit: features under recipe {wanted.fingerprint}")
+        lines.append(_hit(store, sha256, wanted))
     elif wanted is not None:
         lines.append(f"miss: no features under recipe {wanted.fingerprint}")
         lines += [
@@ -99,6 +104,14 @@ def why(video: Path, store: FeatureStore, wanted: Recipe | None) -> list[str]:
     return lines
 
 
+def _hit(store: FeatureStore, sha256: str, wanted: Recipe) -> str:
+    try:
+        store.read(sha256, wanted)
+    except CorruptEntry as error:
+        return f"miss: {error}"
+    return f"hit: features under recipe {wanted.fingerprint}"
+
+
 def verify(store: FeatureStore) -> tuple[int, list[str]]:
     """Read every entry; remove those that are not what was written, and say so.
 
@@ -110,7 +123,7 @@ def verify(store: FeatureStore) -> tuple[int, list[str]]:
         try:
             read_entry(entry.path)
             whole += 1
-        except (CorruptEntry, json.JSONDecodeError, KeyError) as error:
+        except CorruptEntry as error:
             entry.path.unlink(missing_ok=True)
             broken.append(str(error))
     return whole, broken
@@ -134,7 +147,8 @@ def prune(
     unknown = [name for name in recipes if name not in known]
     if unknown:
         raise ValueError(f"no recipe {unknown[0]!r} in the store; there are: {', '.join(known)}")
-    doomed = list(store.half_written())
+    # A young one may be a living writer's: to remove it would cost that writer its video.
+    doomed = [path for path in store.half_written() if _age(path) > ABANDONED]
     entries = list(store.entries())
     doomed += [entry.path for entry in entries if entry.fingerprint in recipes]
     if gone:
@@ -147,6 +161,13 @@ def prune(
         for fingerprint in recipes:
             (store.root / "features" / fingerprint / "recipe.json").unlink(missing_ok=True)
     return Removed(paths=doomed, bytes=size)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:  # It has its name by now.
+        return 0.0
 
 
 def _gone(store: FeatureStore, entries: Iterable[Entry]) -> list[Path]:

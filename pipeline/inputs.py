@@ -25,7 +25,7 @@ from reelscribe.pipeline.recipe import Recipe
 from reelscribe.pipeline.stages.encode import encode, prepare
 from reelscribe.pipeline.tasks import Example
 
-HELD_OUT: Mapping[Part, float] = {"train": 0.85, "val": 0.15}
+HELD_OUT: Mapping[Part, float] = {"train": 0.75, "val": 0.25}
 """Shares of the training groups where a subset has lost its validation clips."""
 
 

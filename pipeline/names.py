@@ -18,15 +18,23 @@ def guess(name: str, allowed: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def among(table: Iterable[str], name: str, kind: str) -> str:
+    """Return ``name`` where ``table`` has it.
+
+    Raises:
+        ValueError: it does not; the message lists what it has.
+    """
+    if name not in table:
+        raise ValueError(f"no {kind} {name!r}; there are: {', '.join(table)}{guess(name, table)}")
+    return name
+
+
 def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
     """Import what ``table`` holds under ``name``.
 
     Raises:
         ValueError: the table has no such name; the message lists those it has.
     """
-    if name not in table:
-        allowed = ", ".join(table)
-        raise ValueError(f"no {kind} {name!r}; there are: {allowed}{guess(name, table)}")
-    module, _, attribute = table[name].partition(":")
+    module, _, attribute = table[among(table, name, kind)].partition(":")
     found = import_module(module)
     return getattr(found, attribute) if attribute else found

@@ -23,7 +23,7 @@ EVERY = 5.0
 def say(text: str) -> None:
     """Print one line to stderr; results alone go to stdout."""
     # soft_wrap: a path must be copyable from a narrow terminal too.
-    Console(stderr=True, highlight=False, markup=False).print(text, soft_wrap=True)
+    Console(stderr=True, highlight=False, markup=False, emoji=False).print(text, soft_wrap=True)
 
 
 class Progress:
@@ -39,10 +39,10 @@ class Progress:
     def __enter__(self) -> Progress:
         if sys.stderr.isatty() and self.total:
             self._bar = Bar(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),

@@ -55,14 +55,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     lines = []
     for key in [*before, *(key for key in after if key not in before)]:
         was, now = before.get(key, MISSING), after.get(key, MISSING)
-        if was != now:
+        # By their JSON, as in the fingerprint: 2 and 2.0 are two recipes.
+        if MISSING in (was, now) or json.dumps(was) != json.dumps(now):
             lines.append(f"{key} {_show(was)} -> {_show(now)}")
     return lines
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

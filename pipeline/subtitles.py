@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +16,8 @@ from reelscribe.pipeline.files import write_whole
 
 LONGEST = 200
 """Bytes of a file name that are kept; file systems end at 255."""
+
+_ODD = re.compile(r"[\x00-\x1f\x7f:\\]")
 
 
 def write_subtitles(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -34,25 +37,24 @@ def write_subtitles(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 def inside_path(path: str) -> PurePath:
     """Turn any path into one that stays inside a folder: no root, no ``..``, no endless names."""
-    parts = [part for part in PurePath(path).parts if part not in ("/", "..", "\\")]
-    return PurePath(*(_shortened(part.replace(":", "_")) for part in parts))
+    whole = PurePath(path)
+    parts = [part for part in whole.parts if part not in (whole.anchor, "..")]
+    # Line breaks and the like would be legal, but no tool reads them; ":" and "\" mean a root
+    # elsewhere.
+    return PurePath(*(_shortened(_ODD.sub("_", part)) for part in parts or ["video"]))
 
 
 def vtt(segments: Sequence[Mapping[str, Any]]) -> str:
     """Return the segments as WebVTT."""
-    cues = [
-        f"{_clock(s['start'], '.')} --> {_clock(s['end'], '.')}\n{_escaped(text)}\n"
-        for s, text in _spoken(segments)
-    ]
+    cues = [f"{_span(segment, '.')}\n{_escaped(text)}\n" for segment, text in _spoken(segments)]
     return "WEBVTT\n\n" + "\n".join(cues)
 
 
 def srt(segments: Sequence[Mapping[str, Any]]) -> str:
     """Return the segments as SubRip."""
     cues = [
-        f"{number}\n{_clock(s['start'], ',')} --> {_clock(s['end'], ',')}\n"
-        f"{text.replace('-->', '->')}\n"
-        for number, (s, text) in enumerate(_spoken(segments), 1)
+        f"{number}\n{_span(segment, ',')}\n{re.sub('--+>', '->', text)}\n"
+        for number, (segment, text) in enumerate(_spoken(segments), 1)
     ]
     return "\n".join(cues)
 
@@ -60,7 +62,7 @@ def srt(segments: Sequence[Mapping[str, Any]]) -> str:
 def _spoken(
     segments: Sequence[Mapping[str, Any]],
 ) -> Iterator[tuple[Mapping[str, Any], str]]:
-    for segment in segments:
+    for segment in sorted(segments, key=lambda segment: float(segment["start"])):
         best = [answer["label"] for answer in segment["actions"][:1]]
         lines = [*(f"[{label}]" for label in best), segment["caption"]]
         text = "\n".join(" ".join(line.split()) for line in lines if line)
@@ -68,8 +70,15 @@ def _spoken(
             yield segment, text
 
 
-def _clock(seconds: float, point: str) -> str:
-    whole, milli = divmod(round(1000 * seconds), 1000)
+def _span(segment: Mapping[str, Any], point: str) -> str:
+    # No player takes a time below 0, or a cue that ends where it begins.
+    start = max(0, round(1000 * segment["start"]))
+    end = max(start + 1, round(1000 * segment["end"]))
+    return f"{_clock(start, point)} --> {_clock(end, point)}"
+
+
+def _clock(millis: int, point: str) -> str:
+    whole, milli = divmod(millis, 1000)
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours:02}:{minute:02}:{second:02}{point}{milli:03}"

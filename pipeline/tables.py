@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 CAPTION_SCORES = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L")
@@ -32,7 +33,7 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
         table.add_row("top1 of the order-only pairs", f"{scores['order_pairs']:.3f}")
     table.add_row("videos", str(scores["videos"]))
     for metric, reason in scores.get("left_out", {}).items():
-        table.add_row(f"{metric} left out", reason)
+        table.add_row(f"{metric} left out", escape(reason))
     return table
 
 
@@ -64,8 +65,8 @@ def compare_table(table: Mapping[str, Any]) -> Table:
 def _verdict(table: Mapping[str, Any]) -> str:
     """Say how each cell stands against mean pooling, by the first seed's interval."""
     by_cell = {row["cell"]: row for row in table["rows"]}
-    floor = f"floor {table['floor']:.3f}"
-    if "none" not in by_cell:
+    floor = f"floor {table['floor'] or 0.0:.3f}"
+    if "none" not in by_cell or len(by_cell) == 1:
         return floor
     pooled = by_cell["none"]["score"]
     beaten = [
@@ -80,4 +81,4 @@ def _title(scores: Mapping[str, Any]) -> str:
     subset = " (a SUBSET of the lists)" if scores.get("subset") else ""
     seeds = scores.get("seeds") or [scores.get("seed")]
     named = ", ".join(map(str, seeds))
-    return f"{scores['dataset']}, split {scores['split']}{subset}, seed {named}"
+    return escape(f"{scores['dataset']}, split {scores['split']}{subset}, seed {named}")

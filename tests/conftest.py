@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -76,3 +79,68 @@ def make_video(tmp_path_factory: pytest.TempPathFactory) -> MakeVideo:
         return path
 
     return make
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Two small runs over the same made clips, for tests that need something trained."""
+
+    clips: Path
+    cache: Path
+    action: Path
+    caption: Path
+
+    def settings(self, task: str) -> list[str]:
+        """Return the ``--set`` values that the run of this task was trained with."""
+        return [
+            f"data.root={self.clips}",
+            "data.clips=36",
+            "frames.count=4",
+            "encoder.pool=avg",
+            "head.hidden=16",
+            "training.epochs=2",
+            f"output={self.action if task == 'action' else self.caption}",
+        ]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, graphs: Path) -> Trained:
+    """Train both heads on 36 theatre clips, without Ray: seconds, and no good scores."""
+    from reelscribe.pipeline.config import load_config
+    from reelscribe.pipeline.execute import Runner
+    from reelscribe.pipeline.inputs import Place
+    from reelscribe.pipeline.runs import train_run
+
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "cache").mkdir()
+    (folder / "cache" / "graphs").symlink_to(graphs)
+    made = Trained(
+        clips=folder / "clips",
+        cache=folder / "cache",
+        action=folder / "action",
+        caption=folder / "caption",
+    )
+    place = Place(cache=made.cache, runner=Runner(workers=2, local=True))
+    train_run(load_config(Path("theatre"), made.settings("action")), place)
+    train_run(load_config(Path("theatre_captions"), made.settings("caption")), place)
+    return made
+
+
+Reelscribe = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def reelscribe(tmp_path: Path) -> Reelscribe:
+    """The command as a user runs it: a process of its own, from a folder that is not the repo."""
+
+    def run(*arguments: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).parent / "reelscribe", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

@@ -125,7 +125,7 @@ def encode(
     def missing() -> Iterator[Path]:
         for path in dict.fromkeys(videos):
             sha256 = index.lookup(path)
-            if sha256 is not None and store.has(sha256, recipe):
+            if sha256 is not None and _good(store, sha256, recipe):
                 contents[path] = sha256
                 told(path, None)
             else:

@@ -1,0 +1,158 @@
+"""Describe, as a user runs it: a folder of anything in, every video accounted for."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Reelscribe = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def folder(trained: Any, tmp_path: Path) -> Path:
+    """Good clips with odd names, in sub-folders; four broken ones; and what is no video."""
+    made = sorted(Path(trained.clips).rglob("*.mp4"))
+    root = tmp_path / "My Videos"
+    for source, name in zip(
+        made,
+        [
+            "a b.mp4",
+            "sub folder/Strasse \u00fc.mp4",
+            "<img src=x onerror=alert(1)>.mp4",
+            "a'\"&.MP4",
+        ],
+        strict=False,
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, root / name)
+    (root / "empty.mp4").touch()
+    (root / "text.mp4").write_text("this is no video")
+    (root / "cut.mp4").write_bytes(made[0].read_bytes()[:1500])
+    (root / "folder.mp4").mkdir()
+    (root / "notes.txt").write_text("left out")
+    (root / ".hidden.mp4").write_bytes(made[0].read_bytes())
+    return root
+
+
+def described(out: Path) -> dict[str, dict[str, Any]]:
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    return {row["path"]: row for row in rows}
+
+
+@pytest.mark.slow
+def test_good_clips_are_described_and_bad_ones_named(
+    trained: Any, folder: Path, tmp_path: Path, reelscribe: Reelscribe
+) -> None:
+    """Complaint 23 (SAAT#1): "how do I caption MY video?"; complaints 7, 16: which one failed, why.
+
+    The second call encodes nothing; one clip more encodes one clip.
+    """
+    command = ["describe", folder, "--out", "out", "--action", trained.action]
+    command += ["--caption", trained.caption]
+    ended = reelscribe(*command)
+    assert ended.returncode == 3, ended.stderr
+    out = tmp_path / "out"
+    rows = described(out)
+    assert list(rows) == sorted(rows, key=lambda path: (str(Path(path).parent), path))
+    assert len(rows) == 7
+    failed = {Path(path).name: row["reason"] for path, row in rows.items() if row["reason"]}
+    assert set(failed) == {"empty.mp4", "text.mp4", "cut.mp4"}
+    for name, reason in failed.items():
+        assert f"{name}: {reason}" in ended.stderr
+    good = [row for row in rows.values() if row["status"] == "ok"]
+    for row in good:
+        assert row["duration"] > 1
+        assert sum(action["probability"] for action in row["actions"]) <= 1.001
+        assert row["caption"]
+        assert row["segments"][0]["end"] == row["duration"]
+    assert "4 described, 3 failed, 4 encoded now" in ended.stdout
+    with (out / "results.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["path"] for row in table] == list(rows)
+    assert len(list((out / "subtitles").rglob("*.vtt"))) == 4
+    _page_is_whole(out)
+
+    times = {path: path.stat().st_mtime_ns for path in Path(trained.cache).rglob("*.safetensors")}
+    assert "0 encoded now" in reelscribe(*command).stdout
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+    shutil.copy(sorted(Path(trained.clips).rglob("*.mp4"))[9], folder / "new.mp4")
+    with (folder / "new.mp4").open("ab") as file:
+        file.write(b"\0\0\0\x08free")
+    assert "5 described, 3 failed, 1 encoded now" in reelscribe(*command).stdout
+
+
+@pytest.fixture(autouse=True)
+def _shared_store(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REELSCRIBE_CACHE", str(trained.cache))
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        assert not any(name.startswith("on") for name in values)
+        if tag == "img":
+            self.images.append(str(values.get("src")))
+
+
+def _page_is_whole(out: Path) -> None:
+    page = _Links()
+    page.feed((out / "report" / "index.html").read_text())
+    assert len(page.images) == 4
+    assert all((out / "report" / src).is_file() for src in page.images)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "'nowhere' does not exist"),
+        (["."], "no videos in ."),
+        (["clip.mp4", "--action", "."], ". holds no trained model"),
+    ],
+)
+def test_mistakes_are_one_line(
+    trained: Any, reelscribe: Reelscribe, arguments: list[str], said: str
+) -> None:
+    heads = [] if "--action" in arguments else ["--action", trained.action]
+    ended = reelscribe("describe", *arguments, *heads, "--out", "out", "--local")
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_runs_of_the_wrong_kind_or_none_are_refused(trained: Any, reelscribe: Reelscribe) -> None:
+    ended = reelscribe("describe", trained.clips, "--out", "out", "--action", trained.caption)
+    assert ended.returncode == 2
+    assert "holds a model for captions" in ended.stderr
+    ended = reelscribe("describe", trained.clips, "--out", "out")
+    assert ended.returncode == 2
+    assert "give --action RUN, --caption RUN or both" in ended.stderr
+
+
+@pytest.mark.slow
+def test_names_that_are_no_text_are_described(
+    trained: Any, tmp_path: Path, reelscribe: Reelscribe
+) -> None:
+    source = sorted(Path(trained.clips).rglob("*.mp4"))[0]
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    names = [b"\xff\xfe.mp4", b"line\nend.mp4", b"-dash.mp4", b"x" * 251 + b".mp4"]
+    for name in names:
+        shutil.copy(source, folder / os.fsdecode(name))
+    command = ["describe", folder, "--out", "out", "--local", "--action", trained.action]
+    ended = reelscribe(*command)
+    assert ended.returncode == 0, ended.stderr
+    found = [os.fsencode(Path(path).name) for path in described(tmp_path / "out")]
+    assert sorted(found) == sorted(names)

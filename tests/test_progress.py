@@ -1,0 +1,93 @@
+"""Progress goes to stderr: a bar on a terminal, plain lines elsewhere, nothing on stdout."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from reelscribe.pipeline import progress
+from reelscribe.pipeline.progress import Progress, say
+
+ODD = "a:cat:b [/x] [bold]c[/bold].mp4"
+
+
+def test_plain_lines_off_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    with Progress("encode", 3, "videos") as done:
+        done()
+        done("loss 0.5")
+        done("top1 0.9")
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert lines[0].startswith("encode: 1/3, ")
+    assert lines[0].endswith(" s left")
+    assert "videos/s" in lines[0]
+    assert lines[1].startswith("encode: 2/3, loss 0.5, ")
+    assert lines[2].startswith("encode: 3/3 in ")
+    assert lines[2].endswith(" s, top1 0.9")
+    assert len(lines) == 3
+
+
+def test_lines_are_spare(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("encode", 1000, "videos") as done:
+        for _ in range(1000):
+            done()
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_nothing_to_do_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("encode", 0, "videos"):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_error_is_not_followed_by_done(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        with Progress("encode", 2, "videos") as done:
+            done()
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        broken()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_name_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    say(ODD * 20)
+    assert capsys.readouterr() == ("", ODD * 20 + "\n")
+
+
+SCRIPT = """
+import sys
+from reelscribe.pipeline.progress import Progress, say
+with Progress(sys.argv[1], 2, "videos") as done:
+    done(sys.argv[1])
+    done(sys.argv[1])
+say("caf\\udce9.mp4")
+"""
+
+
+def test_a_bar_on_a_terminal() -> None:
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "160"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, ODD],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=env,
+        timeout=60,
+    )
+    os.close(theirs)
+    text = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert (done.returncode, done.stdout) == (0, b""), text
+    assert "2/2" in text
+    assert ODD in text
+    assert "\\udce9.mp4" in text, "a name that is no text costs no traceback"
