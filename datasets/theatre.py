@@ -254,8 +254,9 @@ def _make_all(root: Path, seed: int, indices: list[int]) -> None:
     # Spawned, not forked: the caller may hold threads (torch, Ray), whose locks a fork would copy.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=cores, mp_context=context) as pool:
-        for _ in pool.map(_make_one, jobs, chunksize=8):
-            pass
+        for done, _ in enumerate(pool.map(_make_one, jobs, chunksize=8), 1):
+            if done % 100 == 0:
+                log.info("%d of %d clips are made", done, len(jobs))
 
 
 def _make_one(job: tuple[Path, int, int]) -> None:

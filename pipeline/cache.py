@@ -140,6 +140,8 @@ def read_entry(path: Path) -> Features:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in ("features", "pts")}
+    except PermissionError:
+        raise  # It may well be whole; nobody should remove it for this.
     except Exception as error:  # A damaged header fails in more ways than SafetensorError.
         raise CorruptEntry(f"{path}: not a whole safetensors file ({error})") from None
     if metadata.pop("checksum", None) != _checksum(tensors, metadata):

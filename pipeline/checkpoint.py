@@ -20,6 +20,7 @@ from reelscribe.decoders import HEADS
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.caption import CaptionHead
 from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.cache import hash_file
 from reelscribe.pipeline.files import read_json, write_json, write_whole
 from reelscribe.pipeline.names import resolve
 from reelscribe.pipeline.recipe import Recipe, differences
@@ -96,6 +97,19 @@ def save_head(run: Path, head: nn.Module, manifest: Manifest) -> None:
     )
     write_whole(run / "model.safetensors", numbers)
     write_json(run / "model.json", asdict(replace(manifest, numbers=sha256(numbers).hexdigest())))
+
+
+def save_manifest(run: Path, manifest: Manifest) -> None:
+    """Write ``model.json`` again, for numbers that stay as they are."""
+    write_json(run / "model.json", asdict(manifest))
+
+
+def is_whole(run: Path) -> bool:
+    """Say whether both files are there, readable, and belong together."""
+    try:
+        return read_manifest(run).numbers == hash_file(run / "model.safetensors")
+    except (ValueError, OSError):
+        return False
 
 
 def read_manifest(run: Path) -> Manifest:

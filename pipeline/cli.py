@@ -40,6 +40,7 @@ from reelscribe.pipeline.options import (
     default_cache,
     place,
 )
+from reelscribe.pipeline.progress import show_log
 
 app = typer.Typer(
     name="reelscribe",
@@ -274,14 +275,14 @@ def doctor(config: ConfigPath, overrides: Set = None, as_json: Json = False) -> 
 
 def main() -> None:
     """Run a command; turn what a user did into one line, and what we did into a traceback."""
+    show_log()
     try:
         code = app(standalone_mode=False)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; what was done is kept, the same command goes on", err=True)
-        code = INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
+        if code == INTERRUPTED:
+            typer.echo("interrupted; what was done is kept, the same command goes on", err=True)
+    except SystemExit as ended:
+        # Whoever reads our answer may stop early (`| head`): no mistake of anybody's.
+        code = OK if isinstance(ended.__context__, BrokenPipeError) else ended.code
     except Exception as error:
         shown = getattr(error, "show", None)  # A mistake in the command, found by the parser.
         text = message(error)

@@ -249,8 +249,10 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise ValueError(mistakes(str(path), error, SECTIONS)) from None
 
 
-def parse_section(model: type[Settings], values: Mapping[str, object]) -> Any:
-    """Check one section by itself, for commands that take no config.
+def parse_section(
+    model: type[Settings], values: Mapping[str, object], *, where: str = "--set"
+) -> Any:
+    """Check one section by itself; ``where`` says in messages where it stands.
 
     Raises:
         ValueError: one line for each mistake.
@@ -258,7 +260,7 @@ def parse_section(model: type[Settings], values: Mapping[str, object]) -> Any:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ValueError(mistakes("--set", error, SECTIONS | {"": model})) from None
+        raise ValueError(mistakes(where, error, SECTIONS | {"": model})) from None
 
 
 def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

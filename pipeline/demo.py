@@ -6,6 +6,7 @@ cells, an unseen folder described (one file in it is broken, on purpose), and ``
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,9 +33,11 @@ UNSEEN = 12
 def run_demo(out: Path, place: Place) -> tuple[Path, Table]:
     """Run all stages; return the page and the table of cells."""
     spent: dict[str, float] = {}
-    shared = [f"data.root={out / 'clips'}"]
-    action = load_config(Path("theatre"), [*shared, f"output={out / 'action'}"])
-    caption = load_config(Path("theatre_captions"), [*shared, f"output={out / 'caption'}"])
+    # As JSON, which is YAML too: a folder called "demo #2" must not end at its comment sign.
+    clips = f"data.root={json.dumps(str(out / 'clips'))}"
+    runs = {task: f"output={json.dumps(str(out / task))}" for task in ("action", "caption")}
+    action = load_config(Path("theatre"), [clips, runs["action"]])
+    caption = load_config(Path("theatre_captions"), [clips, runs["caption"]])
     with _timed(spent, "make the clips, encode them, train the actions"):
         train_run(action, place)
     with _timed(spent, "train and score the captions"):

@@ -119,7 +119,9 @@ def _in_flight(
             job, since = flying.pop(ref)
             try:
                 yield ray.get(ref)
-            except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+            except ray.exceptions.RayTaskError:
+                raise  # The guard itself failed: a bug of ours.
+            except ray.exceptions.RayError:
                 yield _Crashed(job=job, seconds=monotonic() - since)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from reelscribe.datasets.clip import Split
 from reelscribe.pipeline.cache import FeatureStore, HashIndex
+from reelscribe.pipeline.checkpoint import is_whole
 from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_json, write_json
 from reelscribe.pipeline.inputs import Material
@@ -46,10 +47,17 @@ def stale(run: Path, stage: str, made_of: Mapping[str, Any]) -> str:
         if stage == "train" and unfinished(run):
             return "a training was cut off; --resume goes on with it"
         return f"no {gone[0]} yet"
+    if stage == "train" and not is_whole(run):
+        return "model.safetensors is not what model.json describes"
     was = _made(run).get(stage)
     if was is None:
-        return f"{gone or WRITES[stage][0]} is of unknown origin"
+        return f"{WRITES[stage][0]} is of unknown origin: a run was cut off"
     return "; ".join(differences(was, made_of))
+
+
+def forget(run: Path, stage: str) -> None:
+    """Call before ``stage`` writes: what it leaves, if it is killed, is of unknown origin."""
+    write_json(run / "stages.json", {k: v for k, v in _made(run).items() if k != stage})
 
 
 def record(run: Path, stage: str, made_of: Mapping[str, Any]) -> None:

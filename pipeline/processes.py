@@ -6,6 +6,7 @@ at a time over a pipe. One that dies is replaced; its job is tried once more, al
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -48,13 +49,14 @@ class _Worker:
     def give(self, job: Any) -> None:
         """Hand over one job."""
         self.job, self.since = job, monotonic()
-        self.pipe.send(job)
+        with contextlib.suppress(OSError):  # It died while idle: take() finds that out.
+            self.pipe.send(job)
 
     def take(self) -> Any | None:
         """Return the outcome; None where the process died over it."""
         try:
             return self.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
             self.process.join()
             return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from time import monotonic
 from types import TracebackType
@@ -24,6 +25,18 @@ def say(text: str) -> None:
     """Print one line to stderr; results alone go to stdout."""
     # soft_wrap: a path must be copyable from a narrow terminal too.
     Console(stderr=True, highlight=False, markup=False, emoji=False).print(text, soft_wrap=True)
+
+
+def show_log() -> None:
+    """Say what our own modules log (the datasets know no other way) as lines on stderr."""
+
+    class Sayer(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(record.getMessage())
+
+    ours = logging.getLogger("reelscribe")
+    ours.setLevel(logging.INFO)
+    ours.addHandler(Sayer())
 
 
 class Progress:

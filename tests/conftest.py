@@ -42,10 +42,11 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, graphs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_cache(
+    tmp_path_factory: pytest.TempPathFactory, graphs: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Give each test a feature store of its own: none reads or fills the user's."""
-    folder = tmp_path / "cache"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("cache")
     (folder / "graphs").symlink_to(graphs)
     monkeypatch.setenv("REELSCRIBE_CACHE", str(folder))
     return folder

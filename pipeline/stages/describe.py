@@ -18,7 +18,7 @@ from reelscribe.datasets.tables import VIDEO_SUFFIXES
 from reelscribe.decoders.action import ActionHead
 from reelscribe.pipeline.cache import FeatureStore
 from reelscribe.pipeline.checkpoint import Head, Manifest, load_head
-from reelscribe.pipeline.config import EncoderConfig, FramesConfig
+from reelscribe.pipeline.config import EncoderConfig, FramesConfig, parse_section
 from reelscribe.pipeline.files import write_csv, write_jsonl
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.progress import Progress, say
@@ -61,7 +61,7 @@ def find_videos(sources: Sequence[Path]) -> list[Path]:
                 raise ValueError(f"{str(source)!r} does not exist (looked from {Path.cwd()})")
             videos[source] = None
             continue
-        for folder, folders, names in os.walk(source):
+        for folder, folders, names in os.walk(source, onerror=_refuse):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 video = Path(folder, name)
@@ -77,6 +77,11 @@ def find_videos(sources: Sequence[Path]) -> list[Path]:
             f"no videos in {', '.join(map(str, sources))}; looked for files in {allowed}"
         )
     return list(videos)
+
+
+def _refuse(error: OSError) -> None:
+    """Say it where a folder cannot be read: it would be left out without a word."""
+    raise error
 
 
 def describe(
@@ -99,8 +104,9 @@ def describe(
     Raises:
         ValueError: no run is given, a run is of the other task, or there is no video.
     """
-    runs = {"action": action, "caption": caption}
-    heads = {task: load_head(run) for task, run in runs.items() if run is not None}
+    asked = {"action": action, "caption": caption}
+    runs = {task: run for task, run in asked.items() if run is not None}
+    heads = {task: load_head(run) for task, run in runs.items()}
     if not heads:
         raise ValueError(
             "nothing to describe with: give --action RUN, --caption RUN or both "
@@ -113,7 +119,7 @@ def describe(
     records: list[Record] = [_blank(video) for video in videos]
     reports = []
     for task, (head, manifest) in heads.items():
-        report = _features(videos, manifest, place, f"encode for {task}s")
+        report = _features(videos, manifest, runs[task], place)
         reports.append(report)
         _answer(records, videos, head, manifest, report, place)
     _note_failures(records, videos, reports)
@@ -139,12 +145,13 @@ def _blank(video: Path) -> Record:
     }
 
 
-def _features(videos: Sequence[Path], manifest: Manifest, place: Place, what: str) -> Report:
+def _features(videos: Sequence[Path], manifest: Manifest, run: Path, place: Place) -> Report:
     """Bring the features that this head was trained on into the store."""
-    frames = FramesConfig.model_validate(manifest.frames)
-    encoding = prepare(frames, EncoderConfig.model_validate(manifest.encoder), place.cache)
-    manifest.refuse_other_features(encoding.recipe, Path("the model"))
-    with Progress(what, len(videos), "videos") as progress:
+    frames: FramesConfig = parse_section(FramesConfig, manifest.frames, where=str(run))
+    encoder: EncoderConfig = parse_section(EncoderConfig, manifest.encoder, where=str(run))
+    encoding = prepare(frames, encoder, place.cache)
+    manifest.refuse_other_features(encoding.recipe, run)
+    with Progress(f"encode for {manifest.task}s", len(videos), "videos") as progress:
 
         def told(path: Path, reason: str | None) -> None:
             progress()
@@ -164,8 +171,10 @@ def _answer(
     found = []
     for record, video in zip(records, videos, strict=True):
         sha256 = report.contents.get(video)
-        features = store.read(sha256, report.recipe) if sha256 else None
-        if features is not None:
+        if sha256 is not None:
+            features = store.read(sha256, report.recipe)
+            if features is None:
+                raise ValueError(f"the features of {video} vanished from the store; run again")
             record["duration"] = round(float(features.about["duration"]), 3)
             found.append((record, torch.from_numpy(features.feats_TD)))
     if not found:
@@ -208,14 +217,14 @@ def _write(
     records: Sequence[Record],
     videos: Sequence[Path],
     contents: Mapping[Path, str],
-    runs: Mapping[str, Path | None],
+    runs: Mapping[str, Path],
     place: Place,
 ) -> Path:
     write_jsonl(out / "results.jsonl", records)
     write_csv(out / "results.csv", COLUMNS, (_flat(record) for record in records))
     write_subtitles(out / "subtitles", records)
     strips = strips_of(contents, out / "report", place.runner)
-    about = {f"{task} model": str(run) for task, run in runs.items() if run is not None}
+    about = {f"{task} model": str(run) for task, run in runs.items()}
     return write_gallery(
         out,
         records,

@@ -30,7 +30,7 @@ def made_of(config: Config, material: Material, run: Path) -> dict[str, Any]:
         "version": VERSION,
         "predictions": hash_file(run / "predictions.jsonl"),
         "data": {"train": material.digest(material.clips("train"))},
-        "incomplete": [len(material.split.missing), len(material.failed)],
+        "incomplete": [*material.split.missing, *map(str, material.failed)],
         "seed": config.training.seed,
     }
 
@@ -41,11 +41,11 @@ def evaluate(config: Config, material: Material, run: Path) -> dict[str, Any]:
     if not rows:
         raise ValueError(f"{run / 'predictions.jsonl'} holds no predictions; no test clip is left")
     split = material.split
-    failed = {
-        clip.id: material.failed[clip.path]
+    failed = [
+        {"path": str(clip.path), "reason": material.failed[clip.path]}
         for clip in split.clips()
         if clip.path in material.failed
-    }
+    ]
     about = {
         "task": config.head.task,
         "dataset": split.dataset,
@@ -53,7 +53,7 @@ def evaluate(config: Config, material: Material, run: Path) -> dict[str, Any]:
         "cell": config.head.cell,
         "seed": config.training.seed,
         "subset": bool(split.missing or failed),
-        "missing": len(split.missing),
+        "missing": list(split.missing),
         "failed": failed,
     }
     scored = _actions(split, rows) if config.head.task == "action" else _captions(split, rows, run)

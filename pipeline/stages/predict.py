@@ -6,12 +6,13 @@ answer and the truth beside it, so that scoring needs nothing else.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reelscribe.decoders.action import ActionHead
 from reelscribe.pipeline.cache import hash_file
-from reelscribe.pipeline.checkpoint import Manifest, load_head
+from reelscribe.pipeline.checkpoint import Manifest, load_head, save_manifest
 from reelscribe.pipeline.config import CaptionConfig, Config
 from reelscribe.pipeline.files import write_jsonl
 from reelscribe.pipeline.inputs import Material
@@ -53,14 +54,16 @@ def predict(config: Config, material: Material, run: Path) -> None:
     manifest.refuse_other_features(material.recipe, run)
     _refuse_other_answers(manifest, config, material, run)
     clips = material.clips("test")
+    if not clips:
+        raise ValueError("no test clip could be encoded; their reasons stand above")
     examples = material.examples(clips)
     feats = [example.feats_TD for example in examples]
     rows: list[dict[str, Any]] = []
     if isinstance(head, ActionHead):
         for clip, row_K in zip(clips, probabilities(head, feats), strict=True):
-            order = row_K.argsort()[::-1]
+            order = (-row_K).argsort(kind="stable")
             ranked = [
-                {"label": manifest.labels[k], "probability": round(float(row_K[k]), 6)}
+                {"label": manifest.labels[k], "probability": float(f"{row_K[k]:.6g}")}
                 for k in order
             ]
             rows.append(
@@ -79,6 +82,9 @@ def predict(config: Config, material: Material, run: Path) -> None:
                 }
             )
     write_jsonl(run / "predictions.jsonl", rows)
+    if manifest.search != search_of(config):
+        # Whoever describes with this run asks it as it was asked when it was scored.
+        save_manifest(run, replace(manifest, search=search_of(config)))
     say(f"predict: {len(rows)} test clips")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.guard import Done
-from reelscribe.pipeline.progress import Progress
+from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.report.strips import make_strip, strip_name
 
 
@@ -52,3 +52,5 @@ def _drawn(missing: Mapping[str, StripJob], runner: Runner) -> Iterator[str]:
     for outcome in runner.run(draw, missing.values()):
         if isinstance(outcome, Done):
             yield by_out[outcome.job.out]
+        else:
+            say(f"no film strip of {outcome.job.video}: {outcome.reason}")

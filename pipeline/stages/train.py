@@ -43,9 +43,9 @@ def made_of(config: Config, material: Material) -> dict[str, Any]:
         "data": {
             "dataset": material.split.dataset,
             "split": material.split.name,
-            "train": len(train),
-            "val": len(val),
-            "clips": material.digest([*train, *val]),
+            "train": {"clips": len(train), "digest": material.digest(train)},
+            "val": {"clips": len(val), "digest": material.digest(val)},
+            "labels": list(material.split.labels),
         },
     }
 
