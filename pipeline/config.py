@@ -192,6 +192,9 @@ class TrainingConfig(Settings):
     label_smoothing: Share = 0.0
     warmup: Share = 0.1
     """Share of the steps in which the rate rises from 0; after it, it falls as a cosine."""
+    refit: bool = False
+    """Train once more on training and validation clips, for the whole schedule, and keep that
+    head: where clips are few. The validation score is that of the first pass."""
     seed: Seed = 0
     patience: Count = 6
     """Epochs without a better validation score before the training stops."""

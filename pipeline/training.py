@@ -74,6 +74,7 @@ def fit(
     *,
     made_of: str,
     resume: bool = False,
+    validate: bool = True,
     told: Callable[[Mapping[str, float]], None] = lambda row: None,
 ) -> State:
     """Train ``task.head``; leave the weights of its best validation epoch in it.
@@ -84,6 +85,7 @@ def fit(
         run: the folder that gets ``metrics.jsonl``.
         made_of: a fingerprint of data and settings; a state of another is not resumed.
         resume: go on from ``training.pt`` where there is one.
+        validate: False to train the whole schedule and keep its end.
         told: called with each epoch's row.
 
     Raises:
@@ -115,19 +117,20 @@ def fit(
             optimizer.step()
             losses.append(loss.item())
             norms.append(float(norm))
-        task.head.eval()
-        with torch.inference_mode():
-            score, val_loss = task.validate()
         row = {
             "epoch": epoch,
             "loss": sum(losses) / len(losses),
-            "val_loss": val_loss,
-            f"val_{task.measure}": score,
             "lr": rate,
             "grad_norm": sum(norms) / len(norms),
             "grad_norm_max": max(norms),
-            "seconds": monotonic() - began,
         }
+        score, val_loss = float(epoch), 0.0  # Without validation the last epoch is the best.
+        if validate:
+            task.head.eval()
+            with torch.inference_mode():
+                score, val_loss = task.validate()
+            row |= {"val_loss": val_loss, f"val_{task.measure}": score}
+        row["seconds"] = monotonic() - began
         state.epoch = epoch
         state.rows.append(row)
         # Small validation parts tie often; among equals the lower loss is the surer answer.
@@ -139,6 +142,7 @@ def fit(
             saved = monotonic()
         write_jsonl(run / "metrics.jsonl", state.rows)
         told(row)
+    _save(run, made_of, state, task.head, optimizer)
     task.head.load_state_dict(state.best)
     task.head.eval()
     return state

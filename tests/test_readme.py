@@ -38,6 +38,11 @@ def test_every_target_of_the_makefile_that_readme_names_is_there() -> None:
         assert re.search(rf"^{target}:.*##", makefile, re.MULTILINE), target
 
 
+def test_no_figure_is_left_open() -> None:
+    for path in (README, (ROOT / "docs" / "decisions.md").read_text()):
+        assert "@@" not in path
+
+
 def test_links_of_readme_lead_somewhere() -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / link).exists(), link

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import Progress
-from reelscribe.pipeline.tasks import ActionTask, CaptionTask
-from reelscribe.pipeline.training import finished, fit
+from reelscribe.pipeline.tasks import ActionTask, CaptionTask, Example
+from reelscribe.pipeline.training import State, finished, fit
 
 VERSION = 1
 """Raise it when the same settings would now train another head."""
@@ -52,23 +52,16 @@ def made_of(config: Config, material: Material) -> dict[str, Any]:
 
 def train_head(config: Config, material: Material, run: Path, *, resume: bool = False) -> None:
     """Train one head and write it into ``run``."""
-    task, manifest = _task(config, material)
-    made = json.dumps(made_of(config, material), sort_keys=True)
-    with Progress(f"train {config.head.cell}", config.training.epochs, "epochs") as progress:
-
-        def told(row: Mapping[str, float]) -> None:
-            while progress.done < row["epoch"]:
-                score = f"val {task.measure} {row[f'val_{task.measure}']:.3f}"
-                progress(f"loss {row['loss']:.3f}, {score}, norm {row['grad_norm']:.2f}")
-
-        state = fit(
-            task,
-            config.training,
-            run,
-            made_of=hashlib.sha256(made.encode()).hexdigest(),
-            resume=resume,
-            told=told,
-        )
+    train = material.examples(material.clips("train"))
+    val = material.examples(material.clips("val"))
+    if not train or not val:
+        raise ValueError("no clip of the training or of the validation part could be encoded")
+    task, manifest = _task(config, material, train, val)
+    state = _fit(config, material, task, run, resume=resume, validate=True)
+    if config.training.refit:
+        # Its own folder: a resumed training finds the first pass ended and goes on with this one.
+        task, manifest = _task(config, material, train, val, learn=[*train, *val])
+        _fit(config, material, task, run / "refit", resume=resume, validate=False)
     trained = {
         "dataset": material.split.dataset,
         "split": material.split.name,
@@ -79,14 +72,54 @@ def train_head(config: Config, material: Material, run: Path, *, resume: bool = 
     }
     save_head(run, task.head, Manifest(**{**manifest, "trained": trained}))
     finished(run)
+    finished(run / "refit")
 
 
-def _task(config: Config, material: Material) -> tuple[ActionTask | CaptionTask, dict[str, Any]]:
-    """Return the task with a fresh head, and what its manifest will hold."""
-    train = material.examples(material.clips("train"))
-    val = material.examples(material.clips("val"))
-    if not train or not val:
-        raise ValueError("no clip of the training or of the validation part could be encoded")
+def _fit(
+    config: Config,
+    material: Material,
+    task: ActionTask | CaptionTask,
+    run: Path,
+    *,
+    resume: bool,
+    validate: bool,
+) -> State:
+    """Train with a progress line."""
+    made = json.dumps(made_of(config, material), sort_keys=True)
+    what = f"{'train' if validate else 'refit'} {config.head.cell}"
+    with Progress(what, config.training.epochs, "epochs") as progress:
+
+        def told(row: Mapping[str, float]) -> None:
+            score = row.get(f"val_{task.measure}")
+            shown = "" if score is None else f"val {task.measure} {score:.3f}, "
+            while progress.done < row["epoch"]:
+                progress(f"loss {row['loss']:.3f}, {shown}norm {row['grad_norm']:.2f}")
+
+        return fit(
+            task,
+            config.training,
+            run,
+            made_of=hashlib.sha256(made.encode()).hexdigest(),
+            resume=resume,
+            validate=validate,
+            told=told,
+        )
+
+
+def _task(
+    config: Config,
+    material: Material,
+    train: Sequence[Example],
+    val: Sequence[Example],
+    *,
+    learn: Sequence[Example] | None = None,
+) -> tuple[ActionTask | CaptionTask, dict[str, Any]]:
+    """Return the task with a fresh head, and what its manifest will hold.
+
+    ``learn`` are the clips that are trained on, where they are others than ``train``; the
+    vocabulary comes from ``train`` in either case.
+    """
+    learn = train if learn is None else learn
     head_settings = config.head.model_dump(mode="json", exclude={"task", *SEARCH, "min_count"})
     shared: dict[str, Any] = {
         "task": config.head.task,
@@ -109,7 +142,7 @@ def _task(config: Config, material: Material) -> tuple[ActionTask | CaptionTask,
         assert isinstance(teller, CaptionHead)
         return CaptionTask(
             teller,
-            train,
+            learn,
             val,
             vocabulary,
             batch=batch,
@@ -119,4 +152,4 @@ def _task(config: Config, material: Material) -> tuple[ActionTask | CaptionTask,
     shared["labels"] = material.split.labels
     namer = Manifest(**shared).build()
     assert isinstance(namer, ActionHead)
-    return ActionTask(namer, train, val, batch=batch, label_smoothing=smoothing), shared
+    return ActionTask(namer, learn, val, batch=batch, label_smoothing=smoothing), shared
