@@ -1,8 +1,8 @@
-"""Every file that Reelscribe writes is written here: it appears whole, or not at all.
+"""Every file that the pipeline writes is written here: it appears whole, or not at all.
 
 A file is first written under a temporary name in its own folder, flushed to the disk, and renamed.
 Whoever reads sees the old file or the new one; a kill -9 leaves at most a ``*.part-*`` file, which
-nothing reads and ``reelscribe cache prune`` removes.
+nothing reads; in the feature store ``reelscribe cache prune`` removes it.
 """
 
 from __future__ import annotations

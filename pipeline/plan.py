@@ -66,7 +66,10 @@ def record(run: Path, stage: str, made_of: Mapping[str, Any]) -> None:
 
 
 def plan(config: Config, split: Split, cache: Path) -> list[Step]:
-    """Say what ``reelscribe train`` would do, without doing it."""
+    """Say what ``reelscribe train`` would do, without decoding or training anything.
+
+    It makes what it has to know: the backbone's graph, once, and the clips of a made dataset.
+    """
     steps, material = _encoding(config, split, cache)
     run = config.output
     if material is None:

@@ -193,7 +193,8 @@ def write_run_page(run: Path) -> Path:
         action=_action_parts(scores, predictions) if scores["task"] == "action" else None,
         caption=_caption_parts(predictions) if scores["task"] == "caption" else None,
         subset=bool(scores.get("subset")),
-        missing=_missing(scores.get("missing")),
+        missing=round(finite(scores.get("missing")) or 0),
+        missing_named=[str(name) for name in scores.get("missing_named") or ()],
         failed=failures(scores.get("failed")),
         config=config.read_text(encoding="utf-8", errors="replace") if config.is_file() else "",
     )
@@ -207,14 +208,10 @@ def _title(scores: Mapping[str, Any], run: Path) -> str:
 def _facts(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = ("task", "dataset", "split", "cell")
     facts = [(name, str(scores[name])) for name in names if scores.get(name) is not None]
+    if scores.get("refit"):
+        facts.append(("trained on", "train + validation, after a first pass on train"))
     labels = scores.get("labels") or scores.get("per_class")
     return [*facts, ("classes", count(len(labels)))] if labels else facts
-
-
-def _missing(missing: object) -> tuple[int, list[str]]:
-    if isinstance(missing, list):
-        return len(missing), [str(one) for one in missing]
-    return round(finite(missing) or 0), []
 
 
 def failures(failed: object) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from reelscribe.datasets.sampling import Sampling
@@ -164,6 +165,7 @@ def _features(encoding: Encoding, path: Path) -> Features:
         "width": width,
         "height": height,
         "source_bytes": path.stat().st_size,
+        "versions": {name: version(name) for name in ("reelscribe", "onnxruntime", "av")},
     }
     return Features(feats_TD=feats_TD, pts_T=frames.pts_T, about=about)
 

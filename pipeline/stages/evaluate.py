@@ -1,8 +1,8 @@
 """Evaluate: predictions -> scores, with the floor beside them.
 
 Reads the run's ``predictions.jsonl`` (answers and truths) and the training labels or captions,
-which decide the floor; writes ``scores.json``, for captions ``per_video.jsonl``, and
-``report/index.html``. No test clip decides anything.
+which decide the floor; writes ``scores.json``, ``missing.txt``, for captions ``per_video.jsonl``,
+and ``report/index.html``. No test clip decides anything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from reelscribe.datasets.clip import Split
 from reelscribe.pipeline.cache import hash_file
 from reelscribe.pipeline.config import Config
-from reelscribe.pipeline.files import read_jsonl, write_json, write_jsonl
+from reelscribe.pipeline.files import read_jsonl, write_json, write_jsonl, write_whole
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.metrics.actions import score_actions
 from reelscribe.pipeline.metrics.captions import NOTE, caption_context, score_captions
@@ -22,6 +22,9 @@ from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.run import write_run_page
 
 VERSION = 1
+
+NAMED = 12
+"""Missing clips that scores.json and the page name; ``missing.txt`` names them all."""
 
 
 def made_of(config: Config, material: Material, run: Path) -> dict[str, Any]:
@@ -52,12 +55,15 @@ def evaluate(config: Config, material: Material, run: Path) -> dict[str, Any]:
         "split": split.name,
         "cell": config.head.cell,
         "seed": config.training.seed,
+        "refit": config.training.refit,
         "subset": bool(split.missing or failed),
-        "missing": list(split.missing),
+        "missing": len(split.missing),
+        "missing_named": list(split.missing[:NAMED]),
         "failed": failed,
     }
     scored = _actions(split, rows) if config.head.task == "action" else _captions(split, rows, run)
     scores = {**about, **scored}
+    write_whole(run / "missing.txt", "".join(f"{name}\n" for name in split.missing))
     write_json(run / "scores.json", scores)
     write_run_page(run)
     say(summary(scores))

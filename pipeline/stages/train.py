@@ -67,6 +67,7 @@ def train_head(config: Config, material: Material, run: Path, *, resume: bool = 
         "split": material.split.name,
         "clips": len(material.clips("train")),
         "seed": config.training.seed,
+        "refit": config.training.refit,
         "best_epoch": state.best_epoch,
         f"val_{task.measure}": state.best_score,
     }
