@@ -44,7 +44,7 @@ bench-%: setup
 	$(BIN)/python tests/benchmarks/bench_$*.py
 
 wheel: setup  ## build the wheel and the sdist into dist/
-	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --no-isolation --outdir dist .
 
 types:
 	@mkdir -p build/types/reelscribe
