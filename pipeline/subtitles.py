@@ -65,7 +65,7 @@ def _spoken(
     for segment in sorted(segments, key=lambda segment: float(segment["start"])):
         best = [answer["label"] for answer in segment["actions"][:1]]
         lines = [*(f"[{label}]" for label in best), segment["caption"]]
-        text = "\n".join(" ".join(line.split()) for line in lines if line)
+        text = "\n".join(said for line in lines if line and (said := " ".join(line.split())))
         if text:
             yield segment, text
 

@@ -12,6 +12,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# The same cases each time, and no deadline: a busy machine must not decide what passes.
+settings.register_profile("reelscribe", derandomize=True, deadline=None)
+settings.load_profile("reelscribe")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
