@@ -33,7 +33,9 @@ def test_the_demo_keeps_its_promises(tmp_path: Path, reelscribe: Reelscribe) -> 
     assert by_cell["none"]["order_pairs"] <= 0.60
     assert caption["CIDEr"] >= 1.0
     assert caption["floor"] < caption["CIDEr"]
-    rows = [json.loads(line) for line in (out / "described" / "results.jsonl").open()]
+    rows = [
+        json.loads(line) for line in (out / "described" / "results.jsonl").read_text().splitlines()
+    ]
     assert [Path(row["path"]).name for row in rows if row["status"] == "failed"] == ["cut off.mp4"]
     assert sum(row["status"] == "ok" for row in rows) == 12
     assert str(Path("demo") / "index.html") in ended.stdout

@@ -85,7 +85,9 @@ def test_every_real_set_is_described(
     action = trained.action  # type: ignore[attr-defined]
     ended = reelscribe("describe", *sources, "--out", "out", "--action", action)
     assert ended.returncode == 3
-    rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").open()]
+    rows = [
+        json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    ]
     # 16 files lie in hard/; one is no video, the list of frames, and is left out.
     assert len(rows) == 6 + 15
     failed = [Path(row["path"]).name for row in rows if row["status"] == "failed"]

@@ -93,7 +93,7 @@ def _row(
         "cell": str(row.get("cell", "?")),
         "best": score is not None and score == best,
         "score": show(score),
-        "spread": show(spread),
+        "spread": "one seed" if len(row.get("per_seed") or ()) == 1 else show(spread),
         "interval": NOTHING if low is None or high is None else f"{show(low)} to {show(high)}",
         "above": above,
         "pairs": percent(row.get("order_pairs")),
