@@ -1,9 +1,9 @@
 """Run one function over many jobs in worker processes: Ray tasks, or plain processes.
 
-The only module that imports ray. A job that raises costs that job. A job that takes its worker down
-(a crash in a decoder, a hang, a runaway) is tried once more, alone, and then written down with its
-reason. At most two jobs a worker are in flight and no result is held, so the driver's memory does
-not grow with the number of jobs.
+The only module that imports ray. A job that raises costs that job; one that takes its worker down
+(a crash in a decoder, a hang, a runaway) is found out and written down (schedule.py). A bounded
+number of packs is in flight and no result is held, so the driver's memory does not grow with the
+number of jobs.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from reelscribe.pipeline.guard import Done, Failed, Limits, guarded
-from reelscribe.pipeline.processes import run_in_processes
+from reelscribe.pipeline.guard import Done, Failed, Limits, guarded_pack
+from reelscribe.pipeline.processes import Processes
+from reelscribe.pipeline.schedule import Died, Schedule
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -46,83 +48,98 @@ class Runner:
             raise ValueError(f"--workers is a number of processes, at least 1; got {self.workers}")
 
     def run(
-        self, work: Callable[[Job], Result], jobs: Iterable[Job]
-    ) -> Iterator[Done[Job, Result] | Failed[Job]]:
+        self,
+        work: Callable[[Job], Result],
+        jobs: Iterable[Job],
+        *,
+        more: Callable[[Outcome[Job, Result]], Iterable[Job]] = lambda outcome: (),
+        again: Callable[[Job], Job] = lambda job: job,
+    ) -> Iterator[Outcome[Job, Result]]:
         """Yield an outcome for each job, in the order in which they end.
 
         Args:
             work: a function that pickles; it runs in other processes.
             jobs: values that pickle; read one by one, no faster than they are worked off.
+            more: the jobs that an outcome asks for; they go before what has not begun.
+            again: what a job that takes workers down becomes for its last try, alone.
+
+        Raises:
+            Hopeless: a job said that no other would fare better.
         """
-        if self.local:
-            return run_in_processes(work, jobs, workers=self.workers, limits=self.limits)
-        return _run_in_ray(work, jobs, self)
+        waiting = iter(jobs)
+        first = next(waiting, None)
+        if first is None:
+            return  # Starting Ray takes seconds: not for nothing.
+        schedule = Schedule(chain([first], waiting), workers=self.workers, more=more, again=again)
+        hands: Hands = (
+            Processes(work, workers=self.workers, limits=self.limits)
+            if self.local
+            else _RayTasks(work, self)
+        )
+        with closing(hands):
+            while not schedule.finished:
+                while pack := schedule.take():
+                    hands.give(pack)
+                for back, ended in hands.take():
+                    yield from schedule.put(back, ended)
 
 
-def _run_in_ray(
-    work: Callable[[Job], Result], jobs: Iterable[Job], runner: Runner
-) -> Iterator[Outcome[Job, Result]]:
-    waiting = iter(jobs)
-    first = next(waiting, None)
-    if first is None:
-        return  # Starting Ray takes seconds: not for nothing.
-    import ray
+class Hands(Protocol):
+    """What does the work."""
 
-    _start(runner)
-    task: Any = ray.remote(num_cpus=1, max_retries=0)(guarded)
-    shared = ray.put(work)
-    crashed: list[Job] = []
-    for outcome in _in_flight(task, shared, chain([first], waiting), runner, runner.workers * 2):
-        if isinstance(outcome, _Crashed):
-            crashed.append(outcome.job)
-        else:
-            yield outcome
-    for outcome in _in_flight(task, shared, crashed, runner, 1):
-        died = isinstance(outcome, _Crashed)
-        yield outcome.written_down(runner.limits) if died else outcome
+    def give(self, pack: Sequence[Any]) -> None:
+        """Hand over a pack; do not wait."""
+        ...
+
+    def take(self) -> Iterator[tuple[Sequence[Any], Any]]:
+        """Wait until a pack has ended, if any is out; yield each that has, and how."""
+        ...
+
+    def close(self) -> None:
+        """End what is out."""
+        ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Crashed:
-    """A job whose worker died."""
+class _RayTasks:
+    """Ray tasks, one core each."""
 
-    job: Any
-    seconds: float
+    def __init__(self, work: Callable[[Any], Any], runner: Runner) -> None:
+        import ray
 
-    def written_down(self, limits: Limits) -> Failed[Any]:
-        if self.seconds >= limits.seconds:
-            reason = f"took longer than {limits.seconds:g} s, twice"
-        else:
-            reason = "took its worker process down, twice (a crash in the decoder, or memory)"
-        return Failed(job=self.job, reason=reason)
+        _start(runner)
+        self._limits = runner.limits
+        self._task: Any = ray.remote(num_cpus=1, max_retries=0)(guarded_pack)
+        self._work = ray.put(work)
+        self._out: dict[Any, tuple[Sequence[Any], float]] = {}
 
+    def give(self, pack: Sequence[Any]) -> None:
+        self._out[self._task.remote(self._work, pack, self._limits)] = (pack, monotonic())
 
-def _in_flight(
-    task: Any, shared: Any, jobs: Iterable[Any], runner: Runner, at_most: int
-) -> Iterator[Any]:
-    import ray
+    def take(self) -> Iterator[tuple[Sequence[Any], Any]]:
+        import ray
 
-    flying: dict[Any, tuple[Any, float]] = {}
-    waiting = iter(jobs)
-    exhausted = False
-    while flying or not exhausted:
-        while not exhausted and len(flying) < at_most:
+        if not self._out:
+            return
+        for ref in ray.wait(list(self._out), num_returns=1)[0]:
+            pack, since = self._out.pop(ref)
             try:
-                job = next(waiting)
-            except StopIteration:
-                exhausted = True
-                break
-            flying[task.remote(shared, job, runner.limits)] = (job, monotonic())
-        if not flying:
-            break
-        for ref in ray.wait(list(flying), num_returns=1)[0]:
-            job, since = flying.pop(ref)
-            try:
-                yield ray.get(ref)
+                yield pack, ray.get(ref)
             except ray.exceptions.RayTaskError:
                 raise  # The guard itself failed: a bug of ours.
             except ray.exceptions.RayError:
-                yield _Crashed(job=job, seconds=monotonic() - since)
+                yield pack, Died(how=self._how(monotonic() - since))
+
+    def close(self) -> None:
+        import ray
+
+        for ref in self._out:
+            ray.cancel(ref, force=True)
+        self._out.clear()
+
+    def _how(self, seconds: float) -> str:
+        if seconds >= self._limits.seconds:
+            return f"took longer than {self._limits.seconds:g} s, twice"
+        return "took its worker process down, twice (a crash in the decoder, or memory)"
 
 
 def _start(runner: Runner) -> None:

@@ -9,8 +9,9 @@ import contextlib
 import faulthandler
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
@@ -41,12 +42,42 @@ class Failed(Generic[Job]):
     job: Job
     reason: str
     """One line for the user."""
+    died: bool = False
+    """Whether it took its worker process with it."""
+
+
+class Hopeless(ValueError):
+    """No other job would fare better (a full disk, say): the run ends, with this in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Generic[Job, Result]):
+    """What a worker says of a pack of jobs."""
+
+    outcomes: Sequence[Done[Job, Result] | Failed[Job]]
+    seconds: float
+    """What the whole pack took, in the worker."""
+
+
+def guarded_pack(
+    work: Callable[[Job], Result], pack: Sequence[Job], limits: Limits
+) -> Ended[Job, Result] | Hopeless:
+    """Run ``work`` on each job of a pack, each within its own limits."""
+    began = monotonic()
+    try:
+        outcomes = [guarded(work, job, limits) for job in pack]
+    except Hopeless as error:
+        return error
+    return Ended(outcomes=outcomes, seconds=monotonic() - began)
 
 
 def guarded(
     work: Callable[[Job], Result], job: Job, limits: Limits
 ) -> Done[Job, Result] | Failed[Job]:
     """Run ``work(job)``; turn every exception into its reason, and end the process on a hang.
+
+    Raises:
+        Hopeless: as ``work`` does.
 
     A hang inside C code answers to nothing in Python, so a watchdog thread written in C
     (:mod:`faulthandler`) ends the process; whoever waits for it sees the worker die.
@@ -55,6 +86,8 @@ def guarded(
         faulthandler.dump_traceback_later(limits.seconds, exit=True, file=nowhere)
         try:
             return Done(job=job, result=work(job))
+        except Hopeless:
+            raise
         except MemoryError:
             return Failed(job=job, reason=f"needs more than {limits.memory / 1024**3:.1f} GiB")
         except Exception as error:

@@ -1,7 +1,7 @@
 """Plain worker processes, for ``--local``: no Ray, the same faults survived.
 
-Each worker is a fresh Python (spawned, so that no lock or thread is inherited) that takes one job
-at a time over a pipe. One that dies is replaced; its job is tried once more, alone, at the end.
+Each worker is a fresh Python (spawned, so that no lock or thread is inherited) that takes one pack
+of jobs at a time over a pipe, and has the next one waiting in it. One that dies is replaced.
 """
 
 from __future__ import annotations
@@ -9,29 +9,54 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
-from reelscribe.pipeline.guard import Done, Failed, Limits, guarded
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+from reelscribe.pipeline.guard import Limits, guarded_pack
+from reelscribe.pipeline.schedule import Died
 
 
-def run_in_processes(
-    work: Callable[[Job], Result], jobs: Iterable[Job], *, workers: int, limits: Limits
-) -> Iterator[Done[Job, Result] | Failed[Job]]:
-    """Yield an outcome for each job, in the order in which they end."""
-    crashed: list[Job] = []
-    for worker, outcome in _pool(work, jobs, workers, limits):
-        if outcome is None:
-            crashed.append(worker.job)
-        else:
-            yield outcome
-    for worker, outcome in _pool(work, crashed, 1, limits):
-        yield outcome or Failed(job=worker.job, reason=worker.how_it_died(limits))
+class Processes:
+    """Up to ``workers`` processes, started as there is work for them."""
+
+    def __init__(self, work: Callable[[Any], Any], *, workers: int, limits: Limits) -> None:
+        self._work, self._limits, self._most = work, limits, workers
+        self._busy: dict[Any, _Worker] = {}
+        self._idle: list[_Worker] = []
+        # Here and not in the pipe: a full pipe would make both ends wait for each other.
+        self._waiting: deque[Sequence[Any]] = deque()
+
+    def give(self, pack: Sequence[Any]) -> None:
+        """Hand a pack to whoever is free, or to whoever will be first."""
+        if len(self._busy) >= self._most:
+            self._waiting.append(pack)
+            return
+        worker = self._idle.pop() if self._idle else _Worker(self._work, self._limits)
+        worker.give(pack)
+        self._busy[worker.pipe] = worker
+
+    def take(self) -> Iterator[tuple[Sequence[Any], Any]]:
+        """Wait for packs to end; yield each and how it ended."""
+        for pipe in wait(list(self._busy)) if self._busy else ():
+            worker = self._busy.pop(pipe)
+            pack, ended = worker.take()
+            if isinstance(ended, Died):
+                worker.stop()
+            else:
+                self._idle.append(worker)
+            if self._waiting:
+                self.give(self._waiting.popleft())
+            yield pack, ended
+
+    def close(self) -> None:
+        """End every process, busy or not."""
+        for worker in (*self._busy.values(), *self._idle):
+            worker.stop()
+        self._busy.clear()
+        self._idle.clear()
 
 
 class _Worker:
@@ -43,27 +68,28 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(theirs, work, limits), daemon=True)
         self.process.start()
         theirs.close()
-        self.job: Any = None
+        self.limits = limits
+        self.pack: Sequence[Any] = ()
         self.since = 0.0
 
-    def give(self, job: Any) -> None:
-        """Hand over one job."""
-        self.job, self.since = job, monotonic()
+    def give(self, pack: Sequence[Any]) -> None:
+        """Hand over one pack."""
+        self.pack, self.since = pack, monotonic()
         with contextlib.suppress(OSError):  # It died while idle: take() finds that out.
-            self.pipe.send(job)
+            self.pipe.send(pack)
 
-    def take(self) -> Any | None:
-        """Return the outcome; None where the process died over it."""
+    def take(self) -> tuple[Sequence[Any], Any]:
+        """Return the pack and how it ended."""
         try:
-            return self.pipe.recv()
+            return self.pack, self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            return None
+            return self.pack, Died(how=self._how_it_died())
 
-    def how_it_died(self, limits: Limits) -> str:
+    def _how_it_died(self) -> str:
         """Say in one line what ended the process."""
-        if monotonic() - self.since >= limits.seconds:
-            return f"took longer than {limits.seconds:g} s, twice"
+        if monotonic() - self.since >= self.limits.seconds:
+            return f"took longer than {self.limits.seconds:g} s, twice"
         code = self.process.exitcode or 0
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"took its worker process down, twice ({name})"
@@ -76,47 +102,12 @@ class _Worker:
         self.process.join()
 
 
-def _pool(
-    work: Callable[[Any], Any], jobs: Iterable[Any], workers: int, limits: Limits
-) -> Iterator[tuple[_Worker, Any | None]]:
-    waiting = iter(jobs)
-    busy: dict[Any, _Worker] = {}
-    everyone: list[_Worker] = []
-    try:
-        for job in _up_to(workers, waiting):
-            worker = _Worker(work, limits)
-            everyone.append(worker)
-            worker.give(job)
-            busy[worker.pipe] = worker
-        while busy:
-            for pipe in wait(list(busy)):
-                worker = busy.pop(pipe)
-                outcome = worker.take()
-                yield worker, outcome
-                following = next(waiting, None)
-                if following is None:
-                    continue
-                if outcome is None:
-                    worker = _Worker(work, limits)
-                    everyone.append(worker)
-                worker.give(following)
-                busy[worker.pipe] = worker
-    finally:
-        for worker in everyone:
-            worker.stop()
-
-
-def _up_to(count: int, jobs: Iterator[Any]) -> Iterator[Any]:
-    for _, job in zip(range(count), jobs, strict=False):
-        yield job
-
-
 def _serve(pipe: Connection, work: Callable[[Any], Any], limits: Limits) -> None:
     # Ctrl-C goes to the whole group; the driver alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
-            job = pipe.recv()
+            pack = pipe.recv()
         except EOFError:
             return
-        pipe.send(guarded(work, job, limits))
+        pipe.send(guarded_pack(work, pack, limits))
