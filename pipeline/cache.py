@@ -2,7 +2,8 @@
 
     features/<fingerprint>/recipe.json             the recipe in full
     features/<fingerprint>/<aa>/<sha256>.safetensors   one video's features; aa = sha256[:2]
-    index.sqlite                                   (path, size, mtime_ns) -> sha256; may be deleted
+    features/<fingerprint>/<aa>/<sha256>.pieces/   those of a long video that is not done yet
+    index.sqlite                                   see index.py
 
 A video is known by the sha256 of its bytes, so a moved or renamed one is found again, a changed one
 is not, and two files of one name never clash. T = frames, D = features a frame.
@@ -14,11 +15,12 @@ import contextlib
 import hashlib
 import json
 import os
-import sqlite3
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +28,13 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from reelscribe.pipeline.files import PART, read_json, write_json, write_whole
+from reelscribe.pipeline.guard import Hopeless
 from reelscribe.pipeline.recipe import Recipe
 
 FloatArray = NDArray[np.float32]
 
-PATIENCE = 10.0
-"""Seconds that the index waits for others who write to it; each takes milliseconds."""
+FORMAT = "1"
+"""Of an entry; one of another format counts as not there, and is made again in its place."""
 
 
 class CorruptEntry(ValueError):
@@ -80,24 +83,81 @@ class FeatureStore:
         return self._folder(recipe.fingerprint) / sha256[:2] / f"{sha256}.safetensors"
 
     def has(self, sha256: str, recipe: Recipe) -> bool:
-        """Say whether there is an entry; it is checked only when it is read."""
-        return self.path(sha256, recipe).is_file()
+        """Say whether there is an entry of the length that its header says.
+
+        Its numbers are checked only when they are read: this costs a tenth of that.
+        """
+        return _has_its_length(self.path(sha256, recipe))
 
     def write(self, sha256: str, recipe: Recipe, features: Features) -> None:
-        """Write one entry, whole or not at all."""
-        if not np.isfinite(features.feats_TD).all():
-            raise ValueError("the encoder gave features that are not finite numbers")
-        described = self._folder(recipe.fingerprint) / "recipe.json"
-        if not described.exists():
-            write_json(described, recipe.settings)
-        tensors: dict[str, NDArray[Any]] = {"features": features.feats_TD, "pts": features.pts_T}
-        metadata = {
-            "recipe": recipe.text,
-            "source_sha256": sha256,
-            "about": json.dumps(dict(features.about), sort_keys=True),
-        }
-        metadata["checksum"] = _checksum(tensors, metadata)
-        write_whole(self.path(sha256, recipe), save(tensors, metadata))
+        """Write one entry, whole or not at all.
+
+        Raises:
+            ValueError: the features are not finite numbers.
+            Hopeless: nothing can be written here: a full disk, no permission.
+        """
+        with self._writing():
+            described = self._folder(recipe.fingerprint) / "recipe.json"
+            if not described.exists():
+                write_json(described, recipe.settings)
+            write_whole(self.path(sha256, recipe), _entry(sha256, recipe, features))
+
+    def write_piece(
+        self, sha256: str, recipe: Recipe, span: tuple[int, int], features: Features
+    ) -> None:
+        """Write the features of frames ``span[0]`` to ``span[1]``, until :meth:`join`.
+
+        Raises:
+            ValueError: the features are not finite numbers.
+            Hopeless: nothing can be written here.
+        """
+        with self._writing():
+            path = self._piece(sha256, recipe, span)
+            write_whole(path, _entry(sha256, recipe, features))
+
+    def has_piece(self, sha256: str, recipe: Recipe, span: tuple[int, int]) -> bool:
+        """Say whether there is such a piece; its numbers are checked when it is joined."""
+        return _has_its_length(self._piece(sha256, recipe, span))
+
+    def join(
+        self, sha256: str, recipe: Recipe, spans: Sequence[tuple[int, int]], about: dict[str, Any]
+    ) -> None:
+        """Make one entry of the pieces of a video.
+
+        Raises:
+            CorruptEntry: a piece is missing or not what was written; it is removed.
+            Hopeless: nothing can be written here.
+        """
+        feats, pts, said = [], [], dict(about)
+        for span in spans:
+            path = self._piece(sha256, recipe, span)
+            try:
+                piece = _read_file(path, sha256, recipe.fingerprint)
+            except CorruptEntry:
+                path.unlink(missing_ok=True)
+                raise
+            feats.append(piece.feats_TD)
+            pts.append(piece.pts_T)
+            said |= piece.about
+        features = Features(
+            feats_TD=np.concatenate(feats), pts_T=np.concatenate(pts), about={**said, **about}
+        )
+        self.write(sha256, recipe, features)
+
+    def drop_pieces(self, sha256: str, recipe: Recipe) -> None:
+        """Remove the pieces of a video, if there are any."""
+        shutil.rmtree(self._pieces(sha256, recipe), ignore_errors=True)
+
+    def check_writable(self) -> None:
+        """Find out early whether anything can be written here.
+
+        Raises:
+            Hopeless: it cannot.
+        """
+        with self._writing():
+            probe = self.root / f"{PART}probe-{uuid4().hex[:12]}"
+            write_whole(probe, b"")
+            probe.unlink()
 
     def read(self, sha256: str, recipe: Recipe) -> Features | None:
         """Return the features, or None where there are none.
@@ -129,13 +189,35 @@ class FeatureStore:
     def _folder(self, fingerprint: str) -> Path:
         return self.root / "features" / fingerprint
 
+    def _pieces(self, sha256: str, recipe: Recipe) -> Path:
+        return self.path(sha256, recipe).with_suffix(".pieces")
+
+    def _piece(self, sha256: str, recipe: Recipe, span: tuple[int, int]) -> Path:
+        return self._pieces(sha256, recipe) / f"{span[0]:07}-{span[1]:07}.safetensors"
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What cannot be written for one video cannot be written for the next either."""
+        try:
+            yield
+        except OSError as error:
+            raise Hopeless(
+                f"the feature store {self.root} cannot be written ({error.strerror}); make room "
+                "or give another with --cache DIR; what is done is kept, the same command goes on"
+            ) from None
+
 
 def read_entry(path: Path) -> Features:
     """Read one entry and check it against its own checksum.
 
     Raises:
-        CorruptEntry: it is cut off, altered, or lies under another video's name.
+        CorruptEntry: it is cut off, altered, lies under another video's name, or has another
+            format.
     """
+    return _read_file(path, path.stem, path.parents[1].name)
+
+
+def _read_file(path: Path, sha256: str, fingerprint: str) -> Features:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -146,13 +228,48 @@ def read_entry(path: Path) -> Features:
         raise CorruptEntry(f"{path}: not a whole safetensors file ({error})") from None
     if metadata.pop("checksum", None) != _checksum(tensors, metadata):
         raise CorruptEntry(f"{path}: its checksum does not match its numbers")
-    if metadata.get("source_sha256") != path.stem:
+    if metadata.get("format", FORMAT) != FORMAT:
+        raise CorruptEntry(f"{path}: has format {metadata['format']!r}, not {FORMAT!r}")
+    if metadata.get("source_sha256") != sha256:
         raise CorruptEntry(f"{path}: holds the features of another video")
     recipe = Recipe(settings=json.loads(metadata["recipe"]))
-    if recipe.fingerprint != path.parents[1].name:
+    if recipe.fingerprint != fingerprint:
         raise CorruptEntry(f"{path}: holds features of another recipe")
     about = json.loads(metadata["about"])
     return Features(feats_TD=tensors["features"], pts_T=tensors["pts"], about=about)
+
+
+def _entry(sha256: str, recipe: Recipe, features: Features) -> bytes:
+    """Return the bytes of an entry."""
+    if not np.isfinite(features.feats_TD).all():
+        raise ValueError("the encoder gave features that are not finite numbers")
+    tensors: dict[str, NDArray[Any]] = {"features": features.feats_TD, "pts": features.pts_T}
+    metadata = {
+        "format": FORMAT,
+        "recipe": recipe.text,
+        "source_sha256": sha256,
+        "about": json.dumps(dict(features.about), sort_keys=True),
+    }
+    metadata["checksum"] = _checksum(tensors, metadata)
+    return save(tensors, metadata)
+
+
+def _has_its_length(path: Path) -> bool:
+    """Say whether a safetensors file of our format ends where its header says."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            start = file.read(_HEADER)
+            length = int.from_bytes(start[:8], "little")
+            header = json.loads(start[8 : 8 + length])
+            ends = (header[name]["data_offsets"][1] for name in ("features", "pts"))
+            found = bool(os.fstat(file.fileno()).st_size == 8 + length + max(ends))
+            return found and bool(header["__metadata__"].get("format", FORMAT) == FORMAT)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return False
+
+
+_HEADER = 65_536
+"""Bytes that are read at once, and more than any header of ours has."""
 
 
 def _recipe_of(folder: Path) -> Recipe | None:
@@ -167,91 +284,6 @@ def _recipe_of(folder: Path) -> Recipe | None:
             if recipe.fingerprint == folder.name:
                 return recipe
     return None
-
-
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class HashIndex:
-    """Remembers the sha256 of files, so that a second run does not read the videos again.
-
-    A cache of a cache: deleting it, or finding it damaged, locked or on a full disk, costs time
-    and nothing else. What cannot be kept on the disk is kept until :meth:`close`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._rows = sqlite3.connect(":memory:")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._open(path)
-        except (sqlite3.Error, OSError) as error:
-            self._give_up(error)
-
-    def _open(self, path: Path | str) -> None:
-        self._rows.close()
-        self._rows = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
-        self._rows.execute("PRAGMA journal_mode=WAL")
-        self._rows.execute("PRAGMA synchronous=NORMAL")
-        self._rows.execute(
-            "CREATE TABLE IF NOT EXISTS files "
-            "(path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT)"
-        )
-
-    def _give_up(self, error: Exception) -> None:
-        """Go on without the file; remove it where it is damaged, and not merely out of reach."""
-        self._open(":memory:")
-        code = getattr(error, "sqlite_errorcode", None)
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-            with contextlib.suppress(sqlite3.Error, OSError):
-                for end in ("", "-wal", "-shm"):
-                    self._path.with_name(self._path.name + end).unlink(missing_ok=True)
-                self._open(self._path)
-
-    def _run(self, sql: str, *values: bytes | int | str) -> list[tuple[Any, ...]]:
-        try:
-            return self._rows.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            self._give_up(error)
-            return self._rows.execute(sql, values).fetchall()
-
-    def lookup(self, path: Path) -> str | None:
-        """Return the sha256 if the file looks as it did when it was read; else None."""
-        try:
-            now = path.stat()
-        except OSError:
-            return None
-        rows = self._run(
-            "SELECT sha256 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?",
-            *(_key(path), now.st_size, now.st_mtime_ns),
-        )
-        return str(rows[0][0]) if rows else None
-
-    def remember(self, path: Path, *, size: int, mtime_ns: int, sha256: str) -> None:
-        """Keep what was read; ``size`` and ``mtime_ns`` are those of before the reading."""
-        self._run(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
-            *(_key(path), size, mtime_ns, sha256),
-        )
-
-    def paths(self) -> dict[str, list[Path]]:
-        """Return every path that was seen, by the content it had."""
-        found: dict[str, list[Path]] = {}
-        for path, sha256 in self._run("SELECT path, sha256 FROM files ORDER BY path"):
-            found.setdefault(sha256, []).append(Path(os.fsdecode(path)))
-        return found
-
-    def close(self) -> None:
-        """Close the database."""
-        self._rows.close()
-
-
-def _key(path: Path) -> bytes:
-    # Bytes, because a file's name need not be valid text.
-    return os.fsencode(os.path.abspath(path))
 
 
 def _checksum(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:

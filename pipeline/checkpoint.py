@@ -20,8 +20,8 @@ from reelscribe.decoders import HEADS
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.caption import CaptionHead
 from reelscribe.decoders.vocabulary import Vocabulary
-from reelscribe.pipeline.cache import hash_file
 from reelscribe.pipeline.files import read_json, write_json, write_whole
+from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.names import resolve
 from reelscribe.pipeline.recipe import Recipe, differences
 

@@ -125,7 +125,8 @@ def encode(
             f"{report.encoded} encoded, {stored} from the store, {len(report.failed)} failed "
             f"(recipe {report.recipe.fingerprint})"
         )
-    exit_over(report.failed)
+    if report.failed:  # Each was named when it failed.
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command()

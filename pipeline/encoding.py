@@ -13,10 +13,9 @@ from reelscribe.pipeline.config import (
     override,
     parse_section,
 )
+from reelscribe.pipeline.finding import find_videos
 from reelscribe.pipeline.inputs import Place, load_split
-from reelscribe.pipeline.progress import Progress
-from reelscribe.pipeline.stages.describe import find_videos
-from reelscribe.pipeline.stages.encode import Encoding, Report, encode, prepare
+from reelscribe.pipeline.stages.encode import Encoding, Report, encode_with_progress, prepare
 
 
 class RecipeSections(Settings):
@@ -55,12 +54,7 @@ def encode_command(what: Sequence[Path], overrides: Sequence[str], place: Place)
         videos = [clip.path for clip in split.clips()]
     else:
         videos = find_videos(what)
-    with Progress("encode", len(videos), "videos") as progress:
-
-        def told(path: Path, reason: str | None) -> None:
-            progress()
-
-        return encode(videos, encoding, place.runner, told=told)
+    return encode_with_progress(videos, encoding, place.runner, what="encode", unit="videos")
 
 
 def _is_config(path: Path) -> bool:

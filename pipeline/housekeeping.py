@@ -16,10 +16,9 @@ from reelscribe.pipeline.cache import (
     CorruptEntry,
     Entry,
     FeatureStore,
-    HashIndex,
-    hash_file,
     read_entry,
 )
+from reelscribe.pipeline.index import HashIndex, hash_file
 from reelscribe.pipeline.recipe import Recipe, differences
 
 ABANDONED = 600.0
@@ -86,8 +85,8 @@ def why(video: Path, store: FeatureStore, wanted: Recipe | None) -> list[str]:
     ]
     if before and not known:
         lines.append(f"the same content was seen as {before[0]}: moved or copied")
-    held = {fp: r for fp, r in store.recipes().items() if store.has(sha256, r)}
-    if wanted is not None and store.has(sha256, wanted):
+    held = {fp: r for fp, r in store.recipes().items() if store.path(sha256, r).is_file()}
+    if wanted is not None and store.path(sha256, wanted).is_file():
         lines.append(_hit(store, sha256, wanted))
     elif wanted is not None:
         lines.append(f"miss: no features under recipe {wanted.fingerprint}")

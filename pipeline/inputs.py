@@ -10,8 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from reelscribe.datasets.catalog import DATASETS
 from reelscribe.datasets.clip import Clip, Part, Source, Split
@@ -20,10 +19,12 @@ from reelscribe.pipeline.cache import FeatureStore
 from reelscribe.pipeline.config import Config, DataConfig
 from reelscribe.pipeline.execute import Runner, stop
 from reelscribe.pipeline.names import resolve
-from reelscribe.pipeline.progress import Progress, say
+from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.recipe import Recipe
-from reelscribe.pipeline.stages.encode import encode, prepare
-from reelscribe.pipeline.tasks import Example
+from reelscribe.pipeline.stages.encode import Encoding, encode_with_progress, prepare, read_features
+
+if TYPE_CHECKING:
+    from reelscribe.pipeline.tasks import Example
 
 HELD_OUT: Mapping[Part, float] = {"train": 0.75, "val": 0.25}
 """Shares of the training groups where a subset has lost its validation clips."""
@@ -42,12 +43,17 @@ class Material:
     """A split whose videos have been encoded."""
 
     split: Split
-    recipe: Recipe
+    encoding: Encoding
     store: FeatureStore
     contents: Mapping[Path, str]
     """The sha256 of each video that has features."""
     failed: Mapping[Path, str]
     """The reason of each video that has none."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the features are keyed by."""
+        return self.encoding.recipe
 
     def clips(self, part: Part) -> list[Clip]:
         """Return the clips of one part that have features."""
@@ -55,12 +61,16 @@ class Material:
 
     def examples(self, clips: Sequence[Clip]) -> list[Example]:
         """Read the features of ``clips`` out of the store."""
+        # Here, so that a command that only encodes loads no torch.
+        import torch
+
+        from reelscribe.pipeline.tasks import Example
+
         number = {label: i for i, label in enumerate(self.split.labels)}
         found = []
         for clip in clips:
-            features = self.store.read(self.contents[clip.path], self.recipe)
-            if features is None:
-                raise ValueError(f"the features of {clip.path} vanished from the store; run again")
+            sha256 = self.contents[clip.path]
+            features = read_features(self.store, clip.path, sha256, self.encoding)
             label = -1 if clip.label is None else number[clip.label]
             feats_TD = torch.from_numpy(features.feats_TD)
             found.append(Example(feats_TD=feats_TD, label=label, captions=clip.captions))
@@ -122,19 +132,13 @@ def gather(config: Config, split: Split, place: Place) -> Material:
     """Encode what the store lacks of the split, and return it with its features."""
     encoding = prepare(config.frames, config.encoder, place.cache)
     clips = list(split.clips())
-    with Progress("encode", len(clips), "clips") as progress:
-
-        def told(path: Path, reason: str | None) -> None:
-            if reason is not None:
-                say(f"failed: {path}: {reason}")
-            progress()
-
-        report = encode((clip.path for clip in clips), encoding, place.runner, told=told)
+    paths = [clip.path for clip in clips]
+    report = encode_with_progress(paths, encoding, place.runner, what="encode", unit="clips")
     stop()  # What trains next has the machine for itself.
     say(f"encode: {report.encoded} encoded, {len(report.contents) - report.encoded} from the store")
     return Material(
         split=split,
-        recipe=report.recipe,
+        encoding=encoding,
         store=FeatureStore(place.cache),
         contents=report.contents,
         failed=report.failed,

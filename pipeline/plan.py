@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe.datasets.clip import Split
-from reelscribe.pipeline.cache import FeatureStore, HashIndex
+from reelscribe.pipeline.cache import FeatureStore
 from reelscribe.pipeline.checkpoint import is_whole
 from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_json, write_json
+from reelscribe.pipeline.index import HashIndex
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.recipe import differences
 from reelscribe.pipeline.stages import evaluate, predict, train
@@ -113,7 +114,7 @@ def _encoding(config: Config, split: Split, cache: Path) -> tuple[list[Step], Ma
         )
         return [Step(stage="encode", fresh=False, why=why)], None
     return [step], Material(
-        split=split, recipe=encoding.recipe, store=store, contents=contents, failed={}
+        split=split, encoding=encoding, store=store, contents=contents, failed={}
     )
 
 

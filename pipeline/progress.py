@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
 from time import monotonic
 from types import TracebackType
 
@@ -19,6 +20,12 @@ from rich.progress import Progress as Bar
 
 EVERY = 5.0
 """Seconds between two plain lines."""
+
+REDRAWN = 10
+"""How often a second a bar is drawn anew at most."""
+
+WINDOW = 30
+"""Seconds over which the rate is taken."""
 
 
 def say(text: str) -> None:
@@ -45,8 +52,9 @@ class Progress:
     def __init__(self, what: str, total: int, unit: str) -> None:
         self.what, self.total, self.unit = what, total, unit
         self.done = 0
-        self.note = ""
+        self._note = ""
         self._started = self._spoken = monotonic()
+        self._seen = deque([(self._started, 0)], maxlen=WINDOW)
         self._bar: Bar | None = None
 
     def __enter__(self) -> Progress:
@@ -58,22 +66,47 @@ class Progress:
                 TextColumn("{task.fields[note]}", markup=False),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=Console(stderr=True, highlight=False, markup=False, emoji=False),
             )
             self._bar.start()
             self._task = self._bar.add_task(self.what, total=self.total, note="")
         return self
 
     def __call__(self, note: str = "") -> None:
-        """One more is done; ``note`` is what a terminal shows beside the bar."""
+        """One more is done; ``note`` is what is shown beside the count."""
         self.done += 1
-        self.note = note or f"{self._rate():.1f} {self.unit}/s"
+        self.note(note)
+
+    def note(self, note: str) -> None:
+        """Show ``note`` beside the count; without one, the rate."""
+        self._note = note
+        now = monotonic()
+        if now - self._seen[-1][0] >= 1.0:
+            self._seen.append((now, self.done))
+        last = self.done == self.total
         if self._bar is not None:
-            self._bar.update(self._task, advance=1, note=self.note)
-        elif monotonic() - self._spoken >= EVERY and self.done < self.total:
-            self._spoken = monotonic()
+            # Drawing costs more than looking up a video in the store.
+            if last or note or now - self._spoken >= 1 / REDRAWN:
+                self._spoken = now
+                self._bar.update(self._task, completed=self.done, note=self._shown())
+        elif now - self._spoken >= EVERY and not last:
+            self._spoken = now
             left = (self.total - self.done) / max(self._rate(), 1e-9)
-            say(f"{self.what}: {self.done}/{self.total}, {self.note}, {left:.0f} s left")
+            # Before anything is done nobody knows.
+            ending = f", {left:.0f} s left" if self.done else ""
+            say(f"{self.what}: {self.done}/{self.total}, {self._shown()}{ending}")
+
+    def say(self, text: str) -> None:
+        """Print one line above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(text, soft_wrap=True)
+        else:
+            say(text)
+
+    def stop(self) -> None:
+        """Leave the bar as it stands, so that something can be said below it."""
+        if self._bar is not None:
+            self._bar.stop()
 
     def __exit__(
         self,
@@ -85,7 +118,13 @@ class Progress:
             self._bar.stop()
         elif self.total and kind is None:
             seconds = monotonic() - self._started
-            say(f"{self.what}: {self.done}/{self.total} in {seconds:.1f} s, {self.note}")
+            self._seen = deque([(self._started, 0)])
+            say(f"{self.what}: {self.done}/{self.total} in {seconds:.1f} s, {self._shown()}")
+
+    def _shown(self) -> str:
+        return self._note or f"{self._rate():.1f} {self.unit}/s"
 
     def _rate(self) -> float:
-        return self.done / max(monotonic() - self._started, 1e-9)
+        """Return how many a second were done lately: those of the store come all at once."""
+        since, before = self._seen[0]
+        return (self.done - before) / max(monotonic() - since, 1e-9)

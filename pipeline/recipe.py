@@ -6,6 +6,7 @@ the same features of the same bytes, on any machine.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -38,12 +39,12 @@ class Recipe:
             }
         )
 
-    @property
+    @functools.cached_property
     def text(self) -> str:
         """The settings as canonical JSON: keys sorted, no spaces."""
         return json.dumps(self.settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
         """The first 16 hexadecimal digits of the sha256 of :attr:`text`."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]

@@ -105,8 +105,8 @@ class Schedule(Generic[Job, Result]):
             (self._next if len(pack) > 1 else self._alone).extend(pack)
             return
         for outcome in outcomes:
-            self._next.extend(self._more(outcome))
             yield outcome
+            self._next.extend(self._more(outcome))
 
     def _read(self) -> list[Job]:
         """Read as many jobs as make a pack worth handing over."""

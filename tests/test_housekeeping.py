@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reelscribe.pipeline.cache import Features, FeatureStore, HashIndex, hash_file
+from reelscribe.pipeline.cache import Features, FeatureStore
 from reelscribe.pipeline.files import PART
 from reelscribe.pipeline.housekeeping import holdings, prune, verify, why
+from reelscribe.pipeline.index import HashIndex, hash_file
 from reelscribe.pipeline.recipe import Recipe
 
 SIXTEEN = Recipe(settings={"version": 1, "frames": {"count": 16}})

@@ -85,7 +85,8 @@ def test_every_package_is_in_the_wheel() -> None:
 
 def test_help_and_a_worker_import_no_torch() -> None:
     """`reelscribe --help` answers at once; what a worker imports decides its memory."""
-    for module in ("reelscribe.pipeline.cli", "reelscribe.pipeline.stages.encode"):
+    for name in ("cli", "encoding", "stages.encode"):
+        module = f"reelscribe.pipeline.{name}"
         heavy = "[m for m in ('torch', 'ray', 'timm') if m in sys.modules]"
         code = f"import sys, {module}; print({heavy})"
         assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

@@ -6,7 +6,6 @@ of the input), ``subtitles/<path>.vtt`` and ``.srt``, and ``report/index.html``.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +13,22 @@ from typing import Any
 
 import torch
 
-from reelscribe.datasets.tables import VIDEO_SUFFIXES
 from reelscribe.decoders.action import ActionHead
 from reelscribe.pipeline.cache import FeatureStore
 from reelscribe.pipeline.checkpoint import Head, Manifest, load_head
 from reelscribe.pipeline.config import EncoderConfig, FramesConfig, parse_section
 from reelscribe.pipeline.files import write_csv, write_jsonl
+from reelscribe.pipeline.finding import find_videos
 from reelscribe.pipeline.inputs import Place
-from reelscribe.pipeline.progress import Progress, say
+from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.gallery import write_gallery
-from reelscribe.pipeline.stages.encode import Report, encode, prepare
+from reelscribe.pipeline.stages.encode import (
+    Encoding,
+    Report,
+    encode_with_progress,
+    prepare,
+    read_features,
+)
 from reelscribe.pipeline.stages.strips import strips_of
 from reelscribe.pipeline.subtitles import write_subtitles
 from reelscribe.pipeline.tasks import captions, probabilities
@@ -42,46 +47,6 @@ class Described:
     page: Path
     encoded: int
     failed: int
-
-
-def find_videos(sources: Sequence[Path]) -> list[Path]:
-    """Return the videos among ``sources``, folders searched in order of name.
-
-    A file that is named is taken whatever its suffix; in a folder, hidden files and those without a
-    video's suffix are left out and counted.
-
-    Raises:
-        ValueError: a source does not exist, or there is no video at all.
-    """
-    videos: dict[Path, None] = {}
-    others = 0
-    for source in sources:
-        if not source.is_dir():
-            if not source.exists():
-                raise ValueError(f"{str(source)!r} does not exist (looked from {Path.cwd()})")
-            videos[source] = None
-            continue
-        for folder, folders, names in os.walk(source, onerror=_refuse):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                video = Path(folder, name)
-                if name.startswith(".") or video.suffix.lower() not in VIDEO_SUFFIXES:
-                    others += 1
-                else:
-                    videos[video] = None
-    if others:
-        say(f"{others} files are hidden or no videos; left out")
-    if not videos:
-        allowed = " ".join(sorted(VIDEO_SUFFIXES))
-        raise ValueError(
-            f"no videos in {', '.join(map(str, sources))}; looked for files in {allowed}"
-        )
-    return list(videos)
-
-
-def _refuse(error: OSError) -> None:
-    """Say it where a folder cannot be read: it would be left out without a word."""
-    raise error
 
 
 def describe(
@@ -119,9 +84,9 @@ def describe(
     records: list[Record] = [_blank(video) for video in videos]
     reports = []
     for task, (head, manifest) in heads.items():
-        report = _features(videos, manifest, runs[task], place)
+        encoding, report = _features(videos, manifest, runs[task], place)
         reports.append(report)
-        _answer(records, videos, head, manifest, report, place)
+        _answer(records, videos, head, manifest, report, encoding)
     _note_failures(records, videos, reports)
     contents = {video: sha for report in reports for video, sha in report.contents.items()}
     page = _write(out, records, videos, contents, runs, place)
@@ -145,18 +110,19 @@ def _blank(video: Path) -> Record:
     }
 
 
-def _features(videos: Sequence[Path], manifest: Manifest, run: Path, place: Place) -> Report:
+def _features(
+    videos: Sequence[Path], manifest: Manifest, run: Path, place: Place
+) -> tuple[Encoding, Report]:
     """Bring the features that this head was trained on into the store."""
     frames: FramesConfig = parse_section(FramesConfig, manifest.frames, where=str(run))
     encoder: EncoderConfig = parse_section(EncoderConfig, manifest.encoder, where=str(run))
     encoding = prepare(frames, encoder, place.cache)
     manifest.refuse_other_features(encoding.recipe, run)
-    with Progress(f"encode for {manifest.task}s", len(videos), "videos") as progress:
-
-        def told(path: Path, reason: str | None) -> None:
-            progress()
-
-        return encode(videos, encoding, place.runner, told=told)
+    what = f"encode for {manifest.task}s"
+    report = encode_with_progress(
+        videos, encoding, place.runner, what=what, unit="videos", name_failures=False
+    )
+    return encoding, report
 
 
 def _answer(
@@ -165,16 +131,14 @@ def _answer(
     head: Head,
     manifest: Manifest,
     report: Report,
-    place: Place,
+    encoding: Encoding,
 ) -> None:
-    store = FeatureStore(place.cache)
+    store = FeatureStore(encoding.store)
     found = []
     for record, video in zip(records, videos, strict=True):
         sha256 = report.contents.get(video)
         if sha256 is not None:
-            features = store.read(sha256, report.recipe)
-            if features is None:
-                raise ValueError(f"the features of {video} vanished from the store; run again")
+            features = read_features(store, video, sha256, encoding)
             record["duration"] = round(float(features.about["duration"]), 3)
             found.append((record, torch.from_numpy(features.feats_TD)))
     if not found:

@@ -7,48 +7,34 @@ store has is left alone, so the stage resumes by being run again. T = frames, D 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-from reelscribe.datasets.sampling import Sampling
-from reelscribe.datasets.video import read_frames
-from reelscribe.encoders.backbone import Backbone, find_backbone
-from reelscribe.encoders.engine import OnnxEngine
-from reelscribe.pipeline.cache import CorruptEntry, Features, FeatureStore, HashIndex, hash_file
+from reelscribe.encoders.backbone import find_backbone
+from reelscribe.pipeline.cache import CorruptEntry, Features, FeatureStore
 from reelscribe.pipeline.config import EncoderConfig, FramesConfig
 from reelscribe.pipeline.execute import Runner
-from reelscribe.pipeline.guard import Failed
+from reelscribe.pipeline.index import HashIndex
+from reelscribe.pipeline.pieces import LongVideos
+from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.recipe import Recipe
+from reelscribe.pipeline.schedule import AHEAD
+from reelscribe.pipeline.worker import Encoding, Job, Result, VideoJob, do, path_of, without_decord
+
+__all__ = ["Encoding", "Fate", "Report", "encode", "encode_each", "prepare", "read_features"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoding:
-    """All that a worker needs to know: the recipe, and where graph and store lie."""
+class Fate:
+    """What became of one video."""
 
-    sampling: Sampling
-    backbone: Backbone
-    graph: Path
-    """The CNN as an ONNX graph."""
-    store: Path
-
-    @property
-    def recipe(self) -> Recipe:
-        """What the features are keyed by."""
-        return Recipe.of(self.sampling, self.backbone)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """What a worker says of one video that went well."""
-
-    sha256: str
-    size: int
-    """Bytes of the file."""
-    mtime_ns: int
-    fresh: bool
-    """False where the store had this content already, under whatever name."""
+    sha256: str = ""
+    """Of its content; empty where it failed."""
+    fresh: bool = False
+    """Whether it was decoded and encoded now; otherwise it was in the store."""
+    reason: str | None = None
+    """Why it failed, in one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,24 +68,65 @@ def prepare(frames: FramesConfig, encoder: EncoderConfig, cache: Path) -> Encodi
     return Encoding(sampling=frames.sampling(), backbone=backbone, graph=graph, store=cache)
 
 
-def encode_video(encoding: Encoding, path: Path) -> Encoded:
-    """Bring one video's features into the store. Runs in a worker process.
+def encode_each(
+    videos: Iterable[Path],
+    encoding: Encoding,
+    runner: Runner,
+    *,
+    told: Callable[[Path, Fate], None],
+    heard: Callable[[str], None] = lambda text: None,
+    work: Callable[[Encoding, Job], Result] = do,
+) -> None:
+    """Encode what the store does not have, and keep nothing in memory.
+
+    Args:
+        videos: paths, each once; read one by one.
+        encoding: what to make of them.
+        runner: where the work runs.
+        told: called for each video as it ends; those in the store end at once.
+        heard: called with how far a long video is, in words.
+        work: what a worker does with a job; another for measuring all that surrounds it.
 
     Raises:
-        ValueError: the video cannot be decoded, or changed while it was being read.
-        OSError: it cannot be opened.
+        Hopeless: the store cannot be written.
     """
-    before = path.stat()
-    sha256 = hash_file(path)
-    store = FeatureStore(encoding.store)
-    fresh = not _good(store, sha256, encoding.recipe)
-    if fresh:
-        features = _features(encoding, path)
-        after = path.stat()
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise ValueError("changed while it was being read; run again when it is whole")
-        store.write(sha256, encoding.recipe, features)
-    return Encoded(sha256=sha256, size=before.st_size, mtime_ns=before.st_mtime_ns, fresh=fresh)
+    index = HashIndex(encoding.store / "index.sqlite")
+    store, recipe = FeatureStore(encoding.store), encoding.recipe
+    long = LongVideos(at_once=runner.workers * AHEAD)
+
+    def missing() -> Iterator[Job]:
+        checked = False
+        for path in videos:
+            sha256 = index.lookup(path)
+            if sha256 is not None and store.has(sha256, recipe):
+                told(path, Fate(sha256=sha256))
+                continue
+            if not checked:
+                store.check_writable()
+                checked = True
+            yield VideoJob(path=path)
+
+    outcomes = runner.run(
+        functools.partial(work, encoding), missing(), more=long.more, again=without_decord
+    )
+    try:
+        for outcome in outcomes:
+            end = long.ends(outcome)
+            if isinstance(end, str):
+                told(path_of(outcome.job), Fate(reason=end))
+            elif end is not None:
+                source = end.source
+                index.remember(
+                    source.path,
+                    size=source.size,
+                    mtime_ns=source.mtime_ns,
+                    sha256=source.sha256,
+                )
+                told(source.path, Fate(sha256=source.sha256, fresh=end.fresh))
+            elif text := long.progress(outcome):
+                heard(text)
+    finally:
+        index.close()
 
 
 def encode(
@@ -108,70 +135,84 @@ def encode(
     runner: Runner,
     *,
     told: Callable[[Path, str | None], None] = lambda path, reason: None,
+    heard: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Encode what the store does not have.
+    """Encode what the store does not have, and report on every video.
 
     Args:
         videos: paths; one given twice is done once.
         encoding: what to make of them.
         runner: where the work runs.
         told: called for each video as it ends, with the reason of a failure or None.
+        heard: called with how far a long video is, in words.
+
+    Raises:
+        Hopeless: the store cannot be written.
     """
-    index = HashIndex(encoding.store / "index.sqlite")
-    store, recipe = FeatureStore(encoding.store), encoding.recipe
     contents: dict[Path, str] = {}
     failed: dict[Path, str] = {}
     encoded = 0
 
-    def missing() -> Iterator[Path]:
-        for path in dict.fromkeys(videos):
-            sha256 = index.lookup(path)
-            if sha256 is not None and _good(store, sha256, recipe):
-                contents[path] = sha256
-                told(path, None)
-            else:
-                yield path
+    def note(path: Path, fate: Fate) -> None:
+        nonlocal encoded
+        if fate.reason is None:
+            contents[path] = fate.sha256
+            encoded += fate.fresh
+        else:
+            failed[path] = fate.reason
+        told(path, fate.reason)
 
+    encode_each(dict.fromkeys(videos), encoding, runner, told=note, heard=heard)
+    return Report(recipe=encoding.recipe, contents=contents, failed=failed, encoded=encoded)
+
+
+def encode_with_progress(
+    videos: Sequence[Path],
+    encoding: Encoding,
+    runner: Runner,
+    *,
+    what: str,
+    unit: str,
+    name_failures: bool = True,
+) -> Report:
+    """Encode, shown on stderr; where it is interrupted, say what was done.
+
+    Raises:
+        Hopeless: the store cannot be written.
+    """
+    total = len(dict.fromkeys(videos))
+    with Progress(what, total, unit) as progress:
+
+        def told(path: Path, reason: str | None) -> None:
+            if reason is not None and name_failures:
+                progress.say(f"failed: {path}: {reason}")
+            progress()
+
+        try:
+            return encode(videos, encoding, runner, told=told, heard=progress.note)
+        except KeyboardInterrupt:
+            progress.stop()
+            say(f"{what}: interrupted, {progress.done} of {total} {unit} are done and kept")
+            raise
+
+
+def read_features(store: FeatureStore, path: Path, sha256: str, encoding: Encoding) -> Features:
+    """Return a video's features; those that are damaged are made again, and never served.
+
+    Raises:
+        ValueError: they are damaged or gone, and the video cannot be encoded now.
+    """
     try:
-        for outcome in runner.run(functools.partial(encode_video, encoding), missing()):
-            path = outcome.job
-            if isinstance(outcome, Failed):
-                failed[path] = outcome.reason
-                told(path, outcome.reason)
-                continue
-            done = outcome.result
-            index.remember(path, size=done.size, mtime_ns=done.mtime_ns, sha256=done.sha256)
-            contents[path] = done.sha256
-            encoded += done.fresh
-            told(path, None)
-    finally:
-        index.close()
-    return Report(recipe=recipe, contents=contents, failed=failed, encoded=encoded)
-
-
-@functools.cache
-def _engine(graph: Path, backbone: Backbone) -> OnnxEngine:
-    """Load the graph once a worker, however many videos it gets."""
-    return OnnxEngine(graph, backbone, threads=1)
-
-
-def _features(encoding: Encoding, path: Path) -> Features:
-    frames = read_frames(path, encoding.sampling)
-    feats_TD = _engine(encoding.graph, encoding.backbone).encode(frames.frames_THWC)
-    height, width = frames.frames_THWC.shape[1:3]
-    about = {
-        "duration": frames.duration,
-        "decoder": frames.decoder,
-        "width": width,
-        "height": height,
-        "source_bytes": path.stat().st_size,
-        "versions": {name: version(name) for name in ("reelscribe", "onnxruntime", "av")},
-    }
-    return Features(feats_TD=feats_TD, pts_T=frames.pts_T, about=about)
-
-
-def _good(store: FeatureStore, sha256: str, recipe: Recipe) -> bool:
-    try:
-        return store.read(sha256, recipe) is not None
-    except CorruptEntry:
-        return False
+        features = store.read(sha256, encoding.recipe)
+        why = "vanished from the store"
+    except CorruptEntry as error:
+        features, why = None, str(error)
+    if features is None:
+        say(f"{path}: encoded again: {why}")
+        store.path(sha256, encoding.recipe).unlink(missing_ok=True)
+        report = encode([path], encoding, Runner(workers=1, local=True))
+        if report.contents.get(path) == sha256:
+            features = store.read(sha256, encoding.recipe)
+    if features is None:
+        raise ValueError(f"the features of {path} {why}, and the video is no longer what it was")
+    return features

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe.datasets.clip import Split
-from reelscribe.pipeline.cache import hash_file
 from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_jsonl, write_json, write_jsonl, write_whole
+from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.metrics.actions import score_actions
 from reelscribe.pipeline.metrics.captions import NOTE, caption_context, score_captions

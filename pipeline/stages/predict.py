@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe.decoders.action import ActionHead
-from reelscribe.pipeline.cache import hash_file
 from reelscribe.pipeline.checkpoint import Manifest, load_head, save_manifest
 from reelscribe.pipeline.config import CaptionConfig, Config
 from reelscribe.pipeline.files import write_jsonl
+from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.tasks import captions, probabilities
