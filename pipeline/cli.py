@@ -25,7 +25,9 @@ from reelscribe.pipeline.answers import (
     WRONG,
     answer,
     exit_over,
+    leave,
     show,
+    show_findings,
 )
 from reelscribe.pipeline.blame import message
 from reelscribe.pipeline.cli_cache import app as cache_app
@@ -264,12 +266,7 @@ def doctor(config: ConfigPath, overrides: Set = None, as_json: Json = False) -> 
 
     data = load_config(config, overrides or []).data
     findings = list(resolve(DATASETS, data.dataset, "dataset").examine(source(data)))
-    if as_json:
-        typer.echo(json.dumps([vars(finding) for finding in findings], indent=2))
-    else:
-        for finding in findings:
-            named = f" ({', '.join(finding.examples)})" if finding.examples else ""
-            typer.echo(f"{finding.level:8} {finding.text}{named}")
+    show_findings(findings, as_json)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(WRONG)
 
@@ -281,6 +278,7 @@ def main() -> None:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:
             typer.echo("interrupted; what was done is kept, the same command goes on", err=True)
+            leave(INTERRUPTED)
     except SystemExit as ended:
         # Whoever reads our answer may stop early (`| head`): no mistake of anybody's.
         code = OK if isinstance(ended.__context__, BrokenPipeError) else ended.code

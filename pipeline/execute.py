@@ -18,6 +18,7 @@ from itertools import chain
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
+from reelscribe.pipeline.family import adopt_orphans
 from reelscribe.pipeline.guard import Done, Failed, Limits, guarded_pack
 from reelscribe.pipeline.processes import Processes
 from reelscribe.pipeline.schedule import Died, Schedule
@@ -156,6 +157,7 @@ def _start(runner: Runner) -> None:
     # Ray tells drivers of a change in its defaults for accelerators; we ask for none.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    adopt_orphans()
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if runner.address is None:
         options |= {"num_cpus": runner.workers, "num_gpus": 0, "include_dashboard": False}
