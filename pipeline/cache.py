@@ -149,27 +149,17 @@ class FeatureStore:
         shutil.rmtree(self._pieces(sha256, recipe), ignore_errors=True)
 
     def check_writable(self) -> None:
-        """Find out early whether anything can be written here.
+        """Find out before the work whether its result could be written; a look, not a write.
 
         Raises:
-            Hopeless: it cannot.
+            Hopeless: it could not.
         """
-        with self._writing():
-            probe = self.root / f"{PART}probe-{uuid4().hex[:12]}"
-            write_whole(probe, b"")
-            probe.unlink()
-
-    def read(self, sha256: str, recipe: Recipe) -> Features | None:
-        """Return the features, or None where there are none.
-
-        Raises:
-            CorruptEntry: the file is there and is not what was written.
-        """
-        path = self.path(sha256, recipe)
-        try:
-            return read_entry(path) if path.is_file() else None
-        except CorruptEntry as error:
-            raise CorruptEntry(f"{error}; `reelscribe cache verify` removes it") from None
+        folder = self.root
+        while not folder.exists():
+            folder = folder.parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            with self._writing():
+                write_whole(folder / f"{PART}probe-{uuid4().hex[:12]}", b"")
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry, by recipe and content."""

@@ -25,12 +25,6 @@ from reelscribe.pipeline.cache import CorruptEntry, Features, FeatureStore
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.recipe import Recipe
 
-LONG = 20.0
-"""Seconds of work, as estimated, from which a video is cut into pieces."""
-
-PIECE = 8.0
-"""Seconds of work a piece: enough to be worth a task, little to lose."""
-
 CHUNK = 16
 """Frames that are decoded before they are encoded."""
 
@@ -47,6 +41,10 @@ class Encoding:
     graph: Path
     """The CNN as an ONNX graph."""
     store: Path
+    long: float = 20.0
+    """Seconds of work, as estimated, from which a video is cut into pieces. Speed, not recipe."""
+    piece: float = 8.0
+    """Seconds of work a piece: enough to be worth a task, little to lose."""
 
     @functools.cached_property
     def recipe(self) -> Recipe:
@@ -190,9 +188,10 @@ def _video(encoding: Encoding, job: VideoJob) -> Encoded | Cut:
     store = FeatureStore(encoding.store)
     if stored(store, source.sha256, encoding.recipe):
         return Encoded(source=source, fresh=False)
+    store.check_writable()
     reading = plan_reading(job.path, encoding.sampling)
-    if reading.work > LONG and not job.whole:
-        pieces = _cut(source, reading)
+    if reading.work > encoding.long and not job.whole:
+        pieces = _cut(source, reading, encoding.piece)
         if len(pieces) > 1:
             return Cut(source=source, pieces=pieces, duration=reading.duration)
     features = _features(encoding, reading, pyav=job.pyav)
@@ -202,9 +201,9 @@ def _video(encoding: Encoding, job: VideoJob) -> Encoded | Cut:
     return Encoded(source=source, fresh=True)
 
 
-def _cut(source: Source, reading: Reading) -> tuple[PieceJob, ...]:
+def _cut(source: Source, reading: Reading, seconds: float) -> tuple[PieceJob, ...]:
     jobs, first = [], 0
-    for piece in reading.pieces(PIECE):
+    for piece in reading.pieces(seconds):
         last = first + len(piece.rows_T)
         jobs.append(PieceJob(source=source, reading=piece, span=(first, last)))
         first = last
@@ -241,8 +240,13 @@ def stored(store: FeatureStore, sha256: str, recipe: Recipe) -> bool:
 
 
 def _facts(source: Source) -> dict[str, Any]:
-    names = ("reelscribe", "onnxruntime", "av")
-    return {"source_bytes": source.size, "versions": {name: version(name) for name in names}}
+    return {"source_bytes": source.size, "versions": _versions()}
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    # Once a worker: looking them up takes a millisecond.
+    return {name: version(name) for name in ("reelscribe", "onnxruntime", "av")}
 
 
 def _features(encoding: Encoding, reading: Reading, *, pyav: bool) -> Features:

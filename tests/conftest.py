@@ -70,12 +70,13 @@ def make_video(tmp_path_factory: pytest.TempPathFactory) -> MakeVideo:
         frames: int = 10,
         rate: int = 10,
         size: int = 64,
+        keyint: int = 250,
         grey: Callable[[int], int] = lambda i: 20 * i % 256,
     ) -> Path:
         path = path or tmp_path_factory.mktemp("videos") / "ramp.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(path), "w") as file:
-            stream = file.add_stream("libx264", rate=rate, options={"crf": "0"})
+            stream = file.add_stream("libx264", rate=rate, options={"crf": "0", "g": str(keyint)})
             stream.width = stream.height = size
             stream.pix_fmt = "yuv444p"
             for i in range(frames):

@@ -95,16 +95,12 @@ def encode_each(
     long = LongVideos(at_once=runner.workers * AHEAD)
 
     def missing() -> Iterator[Job]:
-        checked = False
         for path in videos:
             sha256 = index.lookup(path)
             if sha256 is not None and store.has(sha256, recipe):
                 told(path, Fate(sha256=sha256))
-                continue
-            if not checked:
-                store.check_writable()
-                checked = True
-            yield VideoJob(path=path)
+            else:
+                yield VideoJob(path=path)
 
     outcomes = runner.run(
         functools.partial(work, encoding), missing(), more=long.more, again=without_decord

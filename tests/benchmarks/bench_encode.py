@@ -24,7 +24,6 @@ from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +32,6 @@ from reelscribe.datasets.clip import Source
 from reelscribe.datasets.sampling import Sampling
 from reelscribe.datasets.theatre import load
 from reelscribe.datasets.video import read_frames
-from reelscribe.encoders.backbone import load_model
 from reelscribe.encoders.engine import OnnxEngine
 from reelscribe.encoders.transform import prepare as transform
 from reelscribe.pipeline.config import EncoderConfig, FramesConfig
@@ -61,7 +59,11 @@ def plain_loop(paths: Sequence[Path], encoding: Encoding) -> float:
     Returns:
         Clips a second.
     """
+    # Here, for the processes of (b) read this file too, and need none of it.
     import decord
+    import torch
+
+    from reelscribe.encoders.backbone import load_model
 
     model = load_model("tf_efficientnet_lite0", "bundled", "avg").eval()
     began = perf_counter()
