@@ -264,32 +264,3 @@ def _upright(frame: VideoFrame, index: Index) -> NDArray[np.uint8]:
     rgb = frame.reformat(width=index.probe.width, height=index.probe.height, format="rgb24")
     image_HWC = cast("NDArray[np.uint8]", rgb.to_ndarray())
     return np.rot90(image_HWC, round(frame.rotation / 90) % 4)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    path: Path
-    index: Index
-    rows_T: NDArray[np.intp]
-    sampling: Sampling
-
-    @property
-    def duration(self) -> float:
-        return self.index.probe.duration
-
-    @property
-    def work(self) -> float:
-        return 1.0
-
-    def pieces(self, seconds: float) -> tuple[Reading, ...]:
-        return (self,)
-
-
-def plan_reading(path: Path, sampling: Sampling) -> Reading:
-    index = read_index(path)
-    rows_T = choose(index.pts_N(), end=index.probe.duration, sampling=sampling)
-    return Reading(path=path, index=index, rows_T=rows_T, sampling=sampling)
-
-
-def stream_frames(reading: Reading, *, decoder: str = "auto", chunk: int = 16) -> Iterator[Frames]:
-    yield read_frames(reading.path, reading.sampling, decoder=decoder)  # type: ignore

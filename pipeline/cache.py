@@ -161,6 +161,18 @@ class FeatureStore:
             with self._writing():
                 write_whole(folder / f"{PART}probe-{uuid4().hex[:12]}", b"")
 
+    def read(self, sha256: str, recipe: Recipe) -> Features | None:
+        """Return the features, or None where there are none.
+
+        Raises:
+            CorruptEntry: the file is there and is not what was written.
+        """
+        path = self.path(sha256, recipe)
+        try:
+            return read_entry(path) if path.is_file() else None
+        except CorruptEntry as error:
+            raise CorruptEntry(f"{error}; `reelscribe cache verify` removes it") from None
+
     def entries(self) -> Iterator[Entry]:
         """Yield every entry, by recipe and content."""
         for path in sorted((self.root / "features").glob("*/??/*.safetensors")):

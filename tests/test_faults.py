@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from reelscribe.pipeline.config import EncoderConfig, FramesConfig
 from reelscribe.pipeline.execute import Runner, stop
 from reelscribe.pipeline.family import descendants
 from reelscribe.pipeline.guard import Limits
-from reelscribe.pipeline.stages.encode import Encoding, Report, encode, prepare
+from reelscribe.pipeline.stages.encode import Encoding, encode, prepare
 
 pytestmark = pytest.mark.slow
 
@@ -334,14 +333,15 @@ def test_a_store_that_is_read_only_is_said_before_anything_is_encoded(
     (cache / "graphs").symlink_to(graphs)
     assert encode(videos[:2], encoding(cache), Runner(workers=1, local=True)).encoded == 2
     subprocess.run(["mount", "-o", "remount,ro", str(cache)], check=True)
-    command = [PROGRAM, "encode", "--cache", str(cache)]
+    command = [PROGRAM, "encode", "--cache", str(cache), "--set", "frames.count=4"]
     refused = subprocess.run([*command, str(videos[0].parent)], capture_output=True, text=True)
     assert refused.returncode == 2
     assert "cannot be written (Read-only file system)" in refused.stderr
     assert refused.stderr.strip().splitlines()[-1].startswith("error: the feature store")
     # What it has, it gives.
     found = subprocess.run([*command, *map(str, videos[:2])], capture_output=True, text=True)
-    assert (found.returncode, found.stdout[:27]) == (0, "0 encoded, 2 from the store")
+    assert found.stdout.startswith("0 encoded, 2 from the store"), found.stderr
+    assert found.returncode == 0
 
 
 def test_whatever_lies_in_a_folder_costs_one_line_each(
@@ -389,10 +389,6 @@ def test_an_entry_of_another_format_is_made_again(videos: list[Path], own_cache:
     assert contents(own_cache) == before
 
 
-def reports_agree(one: Report, other: Report) -> bool:
-    return one.contents == other.contents and one.failed == other.failed
-
-
 @pytest.mark.parametrize("fault", ["flipped", "cut", "gone"])
 def test_a_damaged_entry_is_encoded_again_when_it_is_read(
     fault: str, videos: list[Path], own_cache: Path
@@ -417,27 +413,3 @@ def test_a_damaged_entry_is_encoded_again_when_it_is_read(
     videos[0].unlink()
     with pytest.raises(ValueError, match="the video is no longer what it was"):
         read_features(store, videos[0], sha256, made)
-
-
-def test_pieces_change_no_value_and_are_resumed(
-    tmp_path: Path, graphs: Path, make_video: MakeVideo
-) -> None:
-    """Complaints 3 and 8 (video_features#134, mmaction2#2850): long videos run out of memory."""
-    video = make_video(tmp_path / "long.mp4", frames=1200, keyint=30, grey=lambda i: (3 * i) % 256)
-    whole = fresh_cache(tmp_path / "whole", graphs)
-    cut = fresh_cache(tmp_path / "cut", graphs)
-    made = prepare(FramesConfig(fps=5.0), EncoderConfig(), whole)
-    one = encode([video], replace(made, long=1e9), Runner(workers=1, local=True))
-    pieces = replace(made, store=cut, long=0.1, piece=1.0)
-    heard: list[str] = []
-    two = encode([video], pieces, Runner(workers=2), heard=heard.append)
-    assert reports_agree(one, two)
-    assert heard[-1].startswith("long.mp4: piece ")
-    assert len(heard) >= 3
-    (a,), (b,) = (FeatureStore(cache).entries() for cache in (whole, cut))
-    first, second = read_entry(a.path), read_entry(b.path)
-    np.testing.assert_array_equal(first.pts_T, second.pts_T)
-    np.testing.assert_allclose(first.feats_TD, second.feats_TD, atol=1e-5, rtol=0)
-    assert second.about["pieces"] == len(heard)
-    assert second.about["duration"] == first.about["duration"] == 120.0
-    assert not list(cut.rglob("*.pieces"))
