@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reelscribe.datasets.packets import Index, read_index
 from reelscribe.datasets.sampling import Sampling, choose
-from reelscribe.datasets.video import Frames, read_frames
+from reelscribe.datasets.video import Decoder, Frames, read_rows
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +27,6 @@ class Reading:
     index: Index
     rows_T: NDArray[np.intp]
     """Positions of the chosen frames, ascending."""
-    sampling: Sampling
 
     @property
     def duration(self) -> float:
@@ -54,15 +52,15 @@ def plan_reading(path: Path, sampling: Sampling) -> Reading:
     """
     index = read_index(path)
     rows_T = choose(index.pts_N(), end=index.probe.duration, sampling=sampling)
-    return Reading(path=path, index=index, rows_T=rows_T, sampling=sampling)
+    return Reading(path=path, index=index, rows_T=rows_T)
 
 
 def stream_frames(
-    reading: Reading, *, decoder: Literal["auto", "decord", "pyav"] = "auto", chunk: int = 16
+    reading: Reading, *, decoder: Decoder = "auto", chunk: int = 16
 ) -> Iterator[Frames]:
     """Yield the chosen frames in order; as yet all of them at once, whatever ``chunk`` is.
 
     Raises:
         VideoError: the file is not a whole, undamaged video.
     """
-    yield read_frames(reading.path, reading.sampling, decoder=decoder)
+    yield read_rows(reading.path, reading.index, reading.rows_T, decoder=decoder)

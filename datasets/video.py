@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-__all__ = ["MAX_PIXELS", "Frames", "Probe", "VideoError", "probe", "read_frames"]
+__all__ = ["MAX_PIXELS", "Frames", "Probe", "VideoError", "probe", "read_frames", "read_rows"]
+
+Decoder = Literal["auto", "decord", "pyav"]
 
 SEEK_GAIN = 24
 """Frames that a seek must spare before it is cheaper than decoding them."""
@@ -76,9 +78,7 @@ def probe(path: Path) -> Probe:
     return read_index(path).probe
 
 
-def read_frames(
-    path: Path, sampling: Sampling, *, decoder: Literal["auto", "decord", "pyav"] = "auto"
-) -> Frames:
+def read_frames(path: Path, sampling: Sampling, *, decoder: Decoder = "auto") -> Frames:
     """Read the frames that ``sampling`` chooses; no others are held in memory.
 
     Raises:
@@ -86,10 +86,21 @@ def read_frames(
             where decord is not installed or cannot be trusted with this file.
         ValueError: there is no such decoder.
     """
-    if decoder not in ("auto", "decord", "pyav"):
-        raise ValueError(f"no decoder {decoder!r}; there are: auto, decord, pyav")
+    _check_decoder(decoder)
     index = read_index(path)
     rows_T = choose(index.pts_N(), end=index.probe.duration, sampling=sampling)
+    return read_rows(path, index, rows_T, decoder=decoder)
+
+
+def read_rows(
+    path: Path, index: Index, rows_T: NDArray[np.intp], *, decoder: Decoder = "auto"
+) -> Frames:
+    """Read the frames at ``rows_T``, ascending positions in ``index``, which is the file's own.
+
+    Raises:
+        VideoError, ValueError: as :func:`read_frames`.
+    """
+    _check_decoder(decoder)
     if decoder != "pyav":
         try:
             return _read_decord(path, index, rows_T)
@@ -97,6 +108,11 @@ def read_frames(
             if decoder == "decord":
                 raise
     return _read_pyav(path, index, rows_T)
+
+
+def _check_decoder(decoder: str) -> None:
+    if decoder not in get_args(Decoder):
+        raise ValueError(f"no decoder {decoder!r}; there are: {', '.join(get_args(Decoder))}")
 
 
 def _read_decord(path: Path, index: Index, rows_T: NDArray[np.intp]) -> Frames:

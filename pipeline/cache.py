@@ -128,7 +128,8 @@ class FeatureStore:
             CorruptEntry: a piece is missing or not what was written; it is removed.
             Hopeless: nothing can be written here.
         """
-        feats, pts, said = [], [], dict(about)
+        feats, pts = [], []
+        said: dict[str, Any] = {}
         for span in spans:
             path = self._piece(sha256, recipe, span)
             try:

@@ -1,7 +1,7 @@
 """Plain worker processes, for ``--local``: no Ray, the same faults survived.
 
 Each worker is a fresh Python (spawned, so that no lock or thread is inherited) that takes one pack
-of jobs at a time over a pipe, and has the next one waiting in it. One that dies is replaced.
+of jobs at a time over a pipe; the next ones wait in the driver. One that dies is replaced.
 """
 
 from __future__ import annotations
