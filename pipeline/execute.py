@@ -97,7 +97,7 @@ class Hands(Protocol):
         ...
 
     def close(self) -> None:
-        """End what is out."""
+        """Wait for nothing that is still out."""
         ...
 
 
@@ -131,10 +131,8 @@ class _RayTasks:
                 yield pack, Died(how=self._how(monotonic() - since))
 
     def close(self) -> None:
-        import ray
-
-        for ref in self._out:
-            ray.cancel(ref, force=True)
+        # Not cancelled: a task that ends at that very moment makes Ray abort this process. The few
+        # that are out end by themselves, or with Ray.
         self._out.clear()
 
     def _how(self, seconds: float) -> str:
