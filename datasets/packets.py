@@ -8,11 +8,13 @@ Shapes: N frames in the file.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 100_000_000
 """A frame with more is refused: nothing that people film has it, and it fills the memory."""
+
+MAX_SECONDS = 30 * 24 * 3600
+"""A longer video is refused: it is a mistake in the times of its frames, and would be looked at
+forever."""
 
 
 class VideoError(ValueError):
@@ -50,12 +56,21 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Index:
-    """The frames of a file's best video stream, in the order of presentation."""
+    """The frames of a file's best video stream, in the order of presentation: all, or a part.
+
+    Positions count from the video's first frame, in a part too.
+    """
 
     ticks_N: NDArray[np.int64]
     """Ascending, in units of ``tick``: pts as stored, or decoding times where pts cannot be had."""
+    first: int = 0
+    """The position of ``ticks_N[0]``."""
+    origin: int
+    """When the video's first frame appears, in ticks."""
     keys: NDArray[np.intp]
-    """Positions in ``ticks_N`` of the key frames that a decoder can start from, ascending."""
+    """Positions of the key frames that a decoder can start from, ascending."""
+    flagged: NDArray[np.intp]
+    """Positions of all that the file calls key frames, ascending."""
     tick: float
     """Seconds."""
     step: int
@@ -67,20 +82,27 @@ class Index:
     pixels: str
     """FFmpeg's name of the pixel format, for example ``yuv420p``."""
     probe: Probe
-    """The same in round figures."""
+    """The same in round figures, always of the whole video."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all frames of the video are here."""
+        return len(self.ticks_N) == self.probe.frames
 
     def pts_N(self) -> NDArray[np.float64]:
-        """Return (N,) presentation times in seconds after the first frame."""
-        pts_N: NDArray[np.float64] = (self.ticks_N - self.ticks_N[0]) * self.tick
+        """Return (N,) presentation times in seconds after the video's first frame."""
+        pts_N = (self.ticks_N - self.origin).astype(np.float64)
+        pts_N *= self.tick
         return pts_N
 
+    def ticks_at(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return when the frames at these positions appear, in ticks."""
+        ticks: NDArray[np.int64] = self.ticks_N[rows - self.first]
+        return ticks
 
-class _Entry(NamedTuple):
-    pts: int | None
-    dts: int | None
-    duration: int
-    key: bool
-    exact: bool
+
+_Entry = tuple["int | None", "int | None", int, bool, bool]
+"""pts, dts, duration, whether a key frame, whether one that resets the decoder."""
 
 
 @contextmanager
@@ -92,12 +114,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """
     import av
 
-    if not path.exists():
-        raise VideoError("not found")
-    if not path.is_file():
-        raise VideoError("not a file")
-    if not path.stat().st_size:
-        raise VideoError("empty file")
+    _check_file(path)
     av.logging.set_level(None)
     try:
         # An absolute path cannot be taken for a URL, as "a:b.mp4" can.
@@ -117,6 +134,26 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         codec.thread_count = 1
         codec.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
         yield container, stream
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what must not even be opened: to open a pipe is to wait for whoever writes to it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        reason = "a link to a file that is not there" if path.is_symlink() else "not found"
+        raise VideoError(reason) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise VideoError(f"cannot be opened: {reason}") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise VideoError("not a file but a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise VideoError("not a file but a pipe, a socket or a device")
+    if not found.st_size:
+        raise VideoError("empty file")
+    if not os.access(path, os.R_OK):
+        raise VideoError("cannot be opened: permission denied")
 
 
 def read_index(path: Path) -> Index:
@@ -140,29 +177,35 @@ def read_index(path: Path) -> Index:
 def _entries(container: InputContainer, stream: VideoStream) -> list[_Entry]:
     # Matroska has no count of frames; there the end of all streams tells a cut file.
     matroska = "matroska" in container.format.name
-    length = _nal_length(stream)
+    length, codec, ours = _nal_length(stream), stream.codec_context.name, stream.index
     entries: list[_Entry] = []
-    packets, reached = 0, 0.0
+    packets, ends = 0, dict.fromkeys(range(len(container.streams)), 0)
+    # An hour has 100,000 packets and more: what is asked of each is kept to the least.
     for packet in container.demux() if matroska else container.demux(stream):
         if not packet.size:
             continue
-        if packet.pts is not None:
-            reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        if packet.stream_index != stream.index:
-            continue
+        pts, duration = packet.pts, packet.duration or 0
+        if matroska:
+            at = packet.stream_index
+            ends[at] = max(ends.get(at, 0), (pts or 0) + duration)
+            if at != ours:
+                continue
         packets += 1
         if packet.is_corrupt:
             raise VideoError(f"the file ends inside frame {packets}")
         if packet.is_discard:
             continue
-        exact = packet.is_keyframe and _is_exact(packet, stream.codec_context.name, length)
-        duration = packet.duration or 0
-        entries.append(_Entry(packet.pts, packet.dts, duration, packet.is_keyframe, exact))
+        key = packet.is_keyframe
+        exact = key and _is_exact(packet, codec, length)
+        entries.append((pts, packet.dts, duration, key, exact))
     if packets < stream.frames:
         raise VideoError(f"the file ends after {packets} of {stream.frames} frames")
-    seconds = (container.duration or 0) / 1e6
-    if matroska and reached + 1 < seconds:
-        raise VideoError(f"the file ends after {reached:.1f} of {seconds:.1f} seconds")
+    if matroska:
+        bases = {stream.index: float(stream.time_base or 0) for stream in container.streams}
+        reached = max(end * bases.get(at, 0.0) for at, end in ends.items())
+        seconds = (container.duration or 0) / 1e6
+        if reached + 1 < seconds:
+            raise VideoError(f"the file ends after {reached:.1f} of {seconds:.1f} seconds")
     return entries
 
 
@@ -177,7 +220,7 @@ def _is_exact(packet: Packet[Stream] | Packet[VideoStream], codec: str, length: 
     """Whether a key frame resets the decoder: an IDR picture, where the codec has other kinds."""
     if not length:
         return codec in ("vp8", "vp9", "mjpeg")
-    data, at = bytes(packet), 0
+    data, at = memoryview(packet), 0
     while at + length < len(data):
         head = data[at + length]
         if head & 31 == 5 if codec == "h264" else head >> 1 & 63 in (19, 20):
@@ -192,31 +235,38 @@ def _index(entries: list[_Entry], stream: VideoStream, *, avi: bool) -> Index:
     tick = float(stream.time_base or 0) or 1.0
     rate = float(stream.average_rate or 0)
     usual = max(1, round(1 / (rate * tick))) if rate else 1
-    ticks = _unique([entry.pts for entry in entries])
+    pts_N, dts_N, duration_N, key_N, exact_N = zip(*entries, strict=True)
+    ticks = _unique(pts_N)
     # FFmpeg makes up the pts of AVI, and gets B-frames wrong.
     timed = ticks is not None and not avi
     if not timed:
-        ticks = _unique([entry.dts for entry in entries])
+        ticks = _unique(dts_N)
     if ticks is None:
         ticks = np.arange(len(entries), dtype=np.int64) * usual
-    # Strict decoding from an H.264 key frame that is no IDR picture ends at the frames before it,
-    # which refer to what was not read.
-    strict = codec.name == "h264"
-    key_N = np.array([entry.exact if strict else entry.key for entry in entries])
     order = np.argsort(ticks, kind="stable")
     ticks_N = ticks[order]
     step = int(np.median(np.diff(ticks_N))) if len(ticks_N) > 1 else usual
-    end = ticks_N[-1] + (entries[order[-1]].duration or step)
+    end = int(ticks_N[-1]) + (duration_N[order[-1]] or step)
+    duration = (end - int(ticks_N[0])) * tick
+    if duration > MAX_SECONDS:
+        raise VideoError(
+            f"its frames' times span {duration:,.0f} seconds; at most {MAX_SECONDS:,} are read"
+        )
+    # Strict decoding from an H.264 key frame that is no IDR picture ends at the frames before it,
+    # which refer to what was not read.
+    start_N = np.array(exact_N if codec.name == "h264" else key_N)
     return Index(
         ticks_N=ticks_N,
-        keys=np.flatnonzero(key_N[order]),
+        origin=int(ticks_N[0]),
+        keys=np.flatnonzero(start_N[order]),
+        flagged=np.flatnonzero(np.array(key_N)[order]),
         tick=tick,
         step=step,
         timed=timed,
-        clean=timed and entries[0].key and all(entry.exact for entry in entries if entry.key),
+        clean=timed and key_N[0] and exact_N.count(True) == key_N.count(True),
         pixels=codec.pix_fmt or "",
         probe=Probe(
-            duration=float(end - ticks_N[0]) * tick,
+            duration=duration,
             frames=len(ticks_N),
             width=codec.width,
             height=codec.height,
@@ -226,6 +276,8 @@ def _index(entries: list[_Entry], stream: VideoStream, *, avi: bool) -> Index:
     )
 
 
-def _unique(ticks: list[int | None]) -> NDArray[np.int64] | None:
-    known = [tick for tick in ticks if tick is not None]
-    return np.array(known, dtype=np.int64) if len(set(known)) == len(ticks) else None
+def _unique(ticks: tuple[int | None, ...]) -> NDArray[np.int64] | None:
+    if None in ticks:
+        return None
+    ticks_N = np.array(ticks, dtype=np.int64)
+    return ticks_N if len(np.unique(ticks_N)) == len(ticks_N) else None

@@ -26,8 +26,9 @@ from reelscribe.datasets.catalog import DATASETS
 from reelscribe.datasets.sampling import Sampling
 from reelscribe.decoders import CELLS
 from reelscribe.pipeline.blame import mistakes
-from reelscribe.pipeline.files import parse_yaml, read_yaml
+from reelscribe.pipeline.files import read_yaml
 from reelscribe.pipeline.names import among, guess
+from reelscribe.pipeline.overrides import override as override
 
 SHIPPED = Path(__file__).resolve().parents[1] / "configs"
 """Where the recipes of this repository lie, installed or not."""
@@ -95,26 +96,32 @@ class DataConfig(Settings):
 
 
 class FramesConfig(Settings):
-    """Which frames of a video: ``count`` of them, or ``fps`` a second."""
+    """Which frames of a video: ``count`` of them, ``fps`` a second, or its key frames."""
 
     count: Count | None = None
+    keyframes: bool | None = None
     fps: Positive | None = Field(validate_default=True, default=None)
     at_most: Count | None = None
-    """With ``fps``: an upper limit, so that an hour does not become a sequence of an hour."""
+    """With ``fps`` or ``keyframes``: an upper limit, lest an hour become a sequence of an hour."""
 
     @field_validator("fps", "at_most", mode="before")
     @classmethod
-    def _one_of_both(cls, value: object, info: ValidationInfo) -> object:
+    def _one_of_three(cls, value: object, info: ValidationInfo) -> object:
         # At its key, to be told beside what else is wrong; a wrong key is not in `info.data`.
-        if info.field_name == "fps" and (value is None) == (info.data.get("count", 1) is None):
-            raise ValueError("give either count (frames a video) or fps (frames a second)")
-        if info.field_name == "at_most" and value is not None and info.data.get("fps", 1) is None:
-            raise ValueError("goes with fps; count is a limit already")
+        given = [info.data.get(name, 1) for name in ("count", "keyframes")]
+        given = [other for other in given if other not in (None, False)]
+        if info.field_name == "fps" and len(given) + (value is not None) != 1:
+            raise ValueError(
+                "give either count (frames a video), fps (frames a second) or keyframes: true"
+            )
+        if info.field_name == "at_most" and value is not None and info.data.get("count"):
+            raise ValueError("goes with fps or keyframes; count is a limit already")
         return value
 
     def sampling(self) -> Sampling:
         """Return the same as the value that the decoder of videos takes."""
-        return Sampling(count=self.count, fps=self.fps, at_most=self.at_most)
+        keyframes = bool(self.keyframes)
+        return Sampling(count=self.count, fps=self.fps, keyframes=keyframes, at_most=self.at_most)
 
 
 class EncoderConfig(Settings):
@@ -264,28 +271,6 @@ def parse_section(
         return model.model_validate(values)
     except ValidationError as error:
         raise ValueError(mistakes(where, error, SECTIONS | {"": model})) from None
-
-
-def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return ``values`` with each ``key.path=value`` put in its place.
-
-    ``frames.count`` and ``frames.fps`` exclude each other, so setting one drops the other.
-    """
-    for text in overrides:
-        key, equals, raw = text.partition("=")
-        *parents, last = key.strip().split(".")
-        if not equals or not all([*parents, last]):
-            raise ValueError(f"--set takes key.path=value, got {text!r}")
-        section = values
-        for name in parents:
-            section = section.setdefault(name, {})
-            if not isinstance(section, dict):
-                raise ValueError(f"--set {text!r}: {name!r} is a value, not a section")
-        section[last] = parse_yaml(raw, f"--set {text!r}: the value")
-        if parents == ["frames"]:
-            for other in {"count": ("fps", "at_most"), "fps": ("count",)}.get(last, ()):
-                section.pop(other, None)
-    return values
 
 
 def _find(path: Path) -> Path:

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from reelscribe.datasets.reading import Reading, plan_reading, stream_frames
+from reelscribe.datasets.reading import Reading, plan_reading
 from reelscribe.datasets.sampling import Sampling
+from reelscribe.datasets.video import stream_frames
 from reelscribe.encoders.backbone import Backbone
 from reelscribe.encoders.engine import OnnxEngine
 from reelscribe.pipeline.cache import CorruptEntry, Features, FeatureStore

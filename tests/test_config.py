@@ -84,7 +84,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         "data.splitt: no such key; there are: dataset, root, annotations, split, seed, clips, "
         "missing; did you mean 'split'?",
         "frames.count: input should be greater than or equal to 1, got -16",
-        "frames.fps: give either count (frames a video) or fps (frames a second)",
+        "frames.fps: give either count (frames a video), fps (frames a second) or keyframes",
         "frames.at_most: input should be a valid integer",
         "encoder.backbone: no backbone 'resnet5o'; allowed are timm's names, such as "
         "tf_efficientnet_lite0; did you mean 'resnet50'?",
@@ -245,7 +245,7 @@ def test_the_last_set_wins(key: list[str], first: int, last: int) -> None:
 
 def test_a_section_by_itself() -> None:
     assert parse_section(FramesConfig, {"count": 3}).count == 3
-    with pytest.raises(ValueError, match=r"^--set: cuont: no such key; there are: count, fps, at_"):
+    with pytest.raises(ValueError, match=r"^--set: cuont: no such key; there are: count, key"):
         parse_section(FramesConfig, {"cuont": 3, "fps": 1})
     with pytest.raises(ValueError, match=r"^--set: beams: .*did you mean 'beam'\?"):
         parse_section(CaptionConfig, {"task": "caption", "beams": 3})

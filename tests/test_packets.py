@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 import subprocess
 import sys
 import wave
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def test_what_is_not_a_video_says_why(tmp_path: Path) -> None:
     empty.touch()
     text.write_text("this is not a video\n" * 50)
     assert refused(tmp_path / "none.mp4") == "not found"
-    assert refused(tmp_path) == "not a file"
+    assert refused(tmp_path) == "not a file but a folder"
     assert refused(empty) == "empty file"
     assert refused(text).startswith("FFmpeg cannot open it: Invalid data")
 
@@ -103,22 +105,47 @@ def test_lost_frames_are_never_replaced_by_others(tmp_path: Path, decoder: str) 
     assert "damaged: the decoder stopped after" in refused(path, decoder=decoder)
 
 
-def test_pyav_notices_bits_that_decord_conceals(tmp_path: Path) -> None:
-    """Complaint 12: FFmpeg's strict detection finds most files with one broken packet."""
+def test_decord_is_not_believed_where_pyav_notices_damage(tmp_path: Path) -> None:
+    """Complaint 12: one broken packet; decord itself gave concealed frames for most such files."""
     path = make(tmp_path / "a.mp4")
-    whole, places, noticed = path.read_bytes(), packets(path), 0
+    whole, places = path.read_bytes(), packets(path)
+    noticed = {"auto": 0, "decord": 0, "pyav": 0}
     rng = random.Random(0)
-    for _ in range(20):
+    for turn in range(20):
         data = bytearray(whole)
         position, size = places[rng.randrange(5, len(places) - 5)]
         first = rng.randrange(8, size - 4)
-        data[position + first : position + size] = bytes(size - first)
+        if turn % 2:
+            data[position + first : position + size] = bytes(size - first)
+        else:
+            for _ in range(8):
+                data[position + rng.randrange(8, size)] ^= rng.randrange(1, 256)
         path.write_bytes(data)
-        try:
-            read_frames(path, Sampling(count=120), decoder="pyav")
-        except VideoError:
-            noticed += 1
-    assert noticed >= 16
+        for decoder in noticed:
+            try:
+                read_frames(path, Sampling(count=120), decoder=decoder)  # type: ignore[arg-type]
+            except VideoError:
+                noticed[decoder] += 1
+    assert noticed["auto"] == noticed["decord"] == noticed["pyav"] >= 16
+
+
+def test_what_other_threads_say_is_passed_on(tmp_path: Path) -> None:
+    """While decord is listened to, stderr belongs to it; a warning of someone else is not lost."""
+    path = make(tmp_path / "a.mp4")
+    program = (
+        "import os, sys, threading\nfrom pathlib import Path\n"
+        "from reelscribe.datasets.video import read_frames\n"
+        "from reelscribe.datasets.sampling import Sampling\n"
+        "done = threading.Event()\n"
+        "def talk():\n"
+        "    while not done.is_set(): os.write(2, b'hello\\n'); done.wait(0.001)\n"
+        "thread = threading.Thread(target=talk); thread.start()\n"
+        "print({read_frames(Path(sys.argv[1]), Sampling(count=30)).decoder for _ in range(9)})\n"
+        "done.set(); thread.join()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
+    assert (ran.stdout, ran.returncode) == ("{'decord'}\n", 0)
+    assert set(ran.stderr.split()) == {"hello"}
 
 
 def test_a_frame_of_more_than_100_megapixels_is_refused(tmp_path: Path) -> None:
@@ -129,6 +156,52 @@ def test_a_frame_of_more_than_100_megapixels_is_refused(tmp_path: Path) -> None:
         file.mux(stream.encode(av.VideoFrame(10_100, 10_000, "monob")))
         file.mux(stream.encode())
     assert refused(path) == "frames of 10100 x 10000 are over 100,000,000 pixels"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 16), (16, 20_000)])
+@pytest.mark.parametrize("decoder", ["auto", "pyav"])
+def test_odd_sizes_of_frames(tmp_path: Path, size: tuple[int, int], decoder: Any) -> None:
+    """Complaint 25: 1 x 1 pixel and 20,000 pixels wide are pictures like others."""
+    path, (width, height) = tmp_path / "odd.mkv", size
+    with av.open(str(path), "w") as file:
+        stream: Any = file.add_stream("ffv1", rate=30)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p"
+        for i in range(6):
+            image_HWC = np.full((height, width, 3), 40 * i, dtype=np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image_HWC, format="rgb24")))
+        file.mux(stream.encode())
+    frames = read_frames(path, Sampling(count=2), decoder=decoder)
+    assert frames.frames_THWC.shape == (2, height, width, 3)
+    found = frames.frames_THWC.mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(found, [40, 160], atol=2)
+
+
+def test_a_length_of_years_is_a_mistake(tmp_path: Path) -> None:
+    """The last frame claims to appear in some decades: nobody samples these one by one."""
+    path = tmp_path / "years.mkv"
+    with av.open(str(path), "w") as file:
+        stream: Any = file.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for pts in (0, 33, 1_000_000_000_000):
+            frame = av.VideoFrame(64, 48, "yuvj420p")
+            frame.pts, frame.time_base = pts, Fraction(1, 1000)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    reason = refused(path)
+    assert reason.startswith("its frames' times span 1,000,000,0"), reason
+    assert reason.endswith("seconds; at most 2,592,000 are read")
+
+
+def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    """Complaint 16: a pipe would block, a loop has no end, a folder is no file."""
+    pipe, loop, gone = tmp_path / "p.mp4", tmp_path / "l.mp4", tmp_path / "g.mp4"
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    gone.symlink_to(tmp_path / "nothing")
+    assert refused(pipe) == "not a file but a pipe, a socket or a device"
+    assert refused(loop) == "cannot be opened: Too many levels of symbolic links"
+    assert refused(gone) == "a link to a file that is not there"
 
 
 def test_odd_file_names_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,71 +13,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from numbered import CLOSED, FRAMES, OPEN, REFRESH, TICK, make, number_of, numbers, picture, uneven
 
+from reelscribe.datasets.by_pyav import Count, read_pyav
 from reelscribe.datasets.packets import read_index
+from reelscribe.datasets.reading import Reading
 from reelscribe.datasets.sampling import Sampling
-from reelscribe.datasets.video import (
-    Frames,
-    VideoError,
-    _parts,
-    _read_parts,
-    probe,
-    read_frames,
-)
-
-FRAMES = 120
-TICK = Fraction(1, 90)
-
-
-def picture(i: int, height: int = 96, width: int = 128) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Picture i: its number as eight black or white bars above a pattern that moves."""
-    y, x = np.mgrid[0:height, 0:width]
-    image_HW = 128 + 60 * np.sin((x + 3 * i) / 7) * np.cos((y + 2 * i) / 5)
-    for bit in range(8):
-        bar = slice(bit * width // 8, (bit + 1) * width // 8)
-        image_HW[: height // 2, bar] = 255 * (i >> bit & 1)
-    return np.repeat(image_HW[..., None], 3, axis=2).astype(np.uint8)
-
-
-def numbers(frames: Frames) -> list[int]:
-    """Read the pictures' numbers back."""
-    top_THW = frames.frames_THWC[:, : frames.frames_THWC.shape[1] // 2, :, 1]
-    bars = np.stack([bar.mean(axis=(1, 2)) for bar in np.array_split(top_THW, 8, axis=2)], axis=1)
-    return [int(sum(1 << bit for bit in range(8) if row[bit] > 128)) for row in bars]
-
-
-def make(
-    path: Path,
-    codec: str = "libx264",
-    options: dict[str, str] | None = None,
-    *,
-    pts: Callable[[int], int] = lambda i: 3 * i,
-    tick: Fraction = TICK,
-    pixels: str = "yuv420p",
-    frames: int = FRAMES,
-    size: tuple[int, int] = (128, 96),
-) -> Path:
-    with av.open(str(path), "w") as file:
-        stream: Any = file.add_stream(codec, rate=30, options=options or {})
-        stream.width, stream.height = size
-        stream.pix_fmt = pixels
-        stream.codec_context.time_base = stream.time_base = tick
-        for i in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture(i, size[1], size[0]), format="rgb24")
-            frame.pts, frame.time_base = pts(i), tick
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode())
-    return path
-
-
-def uneven(i: int) -> int:
-    """A variable rate: 30 a second with jitter, and a still second after picture 60."""
-    return 3 * i + i * i % 3 + (90 if i > 60 else 0)
-
-
-CLOSED = {"x264-params": "keyint=30:bframes=3:log-level=none"}
-OPEN = {"x264-params": "keyint=30:bframes=3:b-adapt=0:open-gop=1:log-level=none"}
-REFRESH = {"x264-params": "keyint=40:intra-refresh=1:bframes=0:log-level=none"}
+from reelscribe.datasets.video import Frames, VideoError, probe, read_frames
 
 # name -> (codec, options, pts, the decoder that "auto" must settle on)
 KINDS: dict[str, tuple[str, dict[str, str], Callable[[int], int], str]] = {
@@ -164,12 +106,16 @@ def test_a_few_frames_of_a_long_video_are_found_by_seeking(tmp_path: Path) -> No
     path = make(tmp_path / "long.mp4", options=CLOSED, frames=250)
     index = read_index(path)
     rows = np.array([41, 50, 125, 208])
-    parts = _parts(index, rows)
-    assert [wanted for _, wanted in parts] == [[41, 50], [125], [208]]
-    assert [None if key is None else int(key) for key, _ in parts] == [
-        max(k for k in index.keys if k <= row) for row in (41, 125, 208)
-    ]
-    assert numbers(_read_parts(path, index, rows, parts)) == rows.tolist()
+    reading = Reading(path=path, index=index, rows_T=rows, keyframes=False)
+    keys = [max(k for k in index.keys if k <= row) for row in (41, 125, 208)]
+    wanted = [[41, 50], [125], [208]]
+    assert reading.parts(rows) == list(zip(keys, wanted, strict=True))
+    count = Count()
+    shown = read_pyav(reading, rows, count)
+    assert [number_of(one.image_HWC) for one in shown] == rows.tolist()
+    # No more is decoded than lies between key frames and pictures, and what B-frames hold back.
+    least = sum(last[-1] - key + 1 for key, last in zip(keys, wanted, strict=True))
+    assert reading.decodes == least <= count.frames <= least + 3 * len(keys)
     assert read_index(make(tmp_path / "open.mp4", options=OPEN)).keys.tolist() == [0]
 
 
