@@ -36,6 +36,9 @@ FloatArray = NDArray[np.float32]
 FORMAT = "1"
 """Of an entry; one of another format counts as not there, and is made again in its place."""
 
+_HEADER = 65_536
+"""Bytes that are read at once, and more than any header of ours has."""
+
 
 class CorruptEntry(ValueError):
     """An entry of the store is not what was written; it is never served."""
@@ -112,8 +115,7 @@ class FeatureStore:
             Hopeless: nothing can be written here.
         """
         with self._writing():
-            path = self._piece(sha256, recipe, span)
-            write_whole(path, _entry(sha256, recipe, features))
+            write_whole(self._piece(sha256, recipe, span), _entry(sha256, recipe, features))
 
     def has_piece(self, sha256: str, recipe: Recipe, span: tuple[int, int]) -> bool:
         """Say whether there is such a piece; its numbers are checked when it is joined."""
@@ -179,10 +181,14 @@ class FeatureStore:
         for path in sorted((self.root / "features").glob("*/??/*.safetensors")):
             yield Entry(path=path, fingerprint=path.parents[1].name, sha256=path.stem)
 
+    def pieces(self) -> Iterator[Entry]:
+        """Yield the pieces of videos that are not done yet."""
+        for path in sorted((self.root / "features").glob("*/??/*.pieces/*.safetensors")):
+            yield Entry(path=path, fingerprint=path.parents[2].name, sha256=path.parent.stem)
+
     def recipes(self) -> dict[str, Recipe]:
         """Return the recipes that have entries, by fingerprint."""
-        folders = sorted((self.root / "features").glob("*"))
-        found = {folder.name: _recipe_of(folder) for folder in folders}
+        found = {path.name: _recipe_of(path) for path in sorted(self.root.glob("features/*"))}
         return {fingerprint: recipe for fingerprint, recipe in found.items() if recipe}
 
     def half_written(self) -> Iterator[Path]:
@@ -269,10 +275,6 @@ def _has_its_length(path: Path) -> bool:
             return found and bool(header["__metadata__"].get("format", FORMAT) == FORMAT)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return False
-
-
-_HEADER = 65_536
-"""Bytes that are read at once, and more than any header of ours has."""
 
 
 def _recipe_of(folder: Path) -> Recipe | None:

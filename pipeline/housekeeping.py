@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from reelscribe.pipeline.recipe import Recipe, differences
 
 ABANDONED = 600.0
 """Seconds after which a half-written file is nobody's."""
+
+FORGOTTEN = 24 * 3600.0
+"""Seconds after which the pieces of a long video are not waited for: a run that was cut short and
+goes on within a day still uses them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +153,9 @@ def prune(
         raise ValueError(f"no recipe {unknown[0]!r} in the store; there are: {', '.join(known)}")
     # A young one may be a living writer's: to remove it would cost that writer its video.
     doomed = [path for path in store.half_written() if _age(path) > ABANDONED]
-    entries = list(store.entries())
+    pieces = list(store.pieces())
+    doomed += [piece.path for piece in pieces if _age(piece.path) > FORGOTTEN]
+    entries = [*store.entries(), *pieces]
     doomed += [entry.path for entry in entries if entry.fingerprint in recipes]
     if gone:
         doomed += _gone(store, entries)
@@ -157,6 +164,9 @@ def prune(
     if not dry_run:
         for path in doomed:
             path.unlink(missing_ok=True)
+        for folder in {piece.path.parent for piece in pieces}:
+            with suppress(OSError):  # It holds younger ones.
+                folder.rmdir()
         for fingerprint in recipes:
             (store.root / "features" / fingerprint / "recipe.json").unlink(missing_ok=True)
     return Removed(paths=doomed, bytes=size)

@@ -75,12 +75,15 @@ class LongVideos:
         return None if gone else outcome.reason
 
     def progress(self, outcome: Outcome) -> str:
-        """Return how far a long video is, in words; the empty string for others."""
+        """Return how far a long video is, in words; the empty string for others.
+
+        Call it before :meth:`more`.
+        """
         path = path_of(outcome.job)
         long = self._long.get(path)
-        if long is None or not isinstance(outcome, Done):
+        if long is None or not (isinstance(outcome, Done) and isinstance(outcome.job, PieceJob)):
             return ""
-        return f"{path.name}: piece {long.done} of {len(long.cut.pieces)}"
+        return f"{path.name}: piece {long.done + 1} of {len(long.cut.pieces)}"
 
     def _starts_over(self, failed: Failed[Job]) -> bool:
         cut = not isinstance(failed.job, VideoJob) and path_of(failed.job) in self._long

@@ -1,9 +1,11 @@
 """Which jobs go out next, in which packs; what becomes of a pack whose worker died.
 
-Pure bookkeeping: no process, no Ray, no clock. Jobs are read one by one and no faster than they are
-worked off, and no result is kept, so memory does not grow with their number.
+Pure bookkeeping: no process, no Ray, no clock. Jobs are read one by one and only a few packs ahead,
+and no result is kept, so memory does not grow with their number.
 
-- Short jobs are packed, so that handing one over is worth its cost.
+- Short jobs are packed, so that handing one over is worth its cost; towards the end packs shrink,
+  so that no worker is left alone with a large one (guided self-scheduling, Polychronopoulos and
+  Kuck 1987, https://doi.org/10.1109/TC.1987.5009495).
 - A job may ask for more jobs (the pieces of a long video); those go before what has not begun.
 - The jobs of a pack whose worker died are given out again one by one; one that takes a worker down
   by itself is tried once more, with nothing beside it, and then written down.
@@ -21,8 +23,9 @@ from reelscribe.pipeline.guard import Done, Ended, Failed, Hopeless
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-WORTH = 0.25
-"""Seconds of work that a pack should hold: a hundred times what it costs to hand one over."""
+WORTH = 1.0
+"""Seconds of work that a pack should hold: what it costs to hand one over, some 5 ms of two busy
+cores, is then not seen."""
 
 LARGEST = 256
 """Jobs a pack at most, so that one that dies costs little and progress is seen."""
@@ -60,6 +63,7 @@ class Schedule(Generic[Job, Result]):
         """
         self._jobs = iter(jobs)
         self._read_all = False
+        self._ahead: deque[Job] = deque()
         self._next: deque[Job] = deque()
         self._alone: deque[Job] = deque()
         self._is_alone = False
@@ -71,7 +75,8 @@ class Schedule(Generic[Job, Result]):
     @property
     def finished(self) -> bool:
         """Whether nothing is out and nothing is left."""
-        return not (self._out or self._next or self._alone) and self._read_all
+        left = self._out or self._next or self._alone or self._ahead
+        return not left and self._read_all
 
     def take(self) -> list[Job]:
         """Return the next pack; an empty one where there is none now (or none at all)."""
@@ -109,15 +114,17 @@ class Schedule(Generic[Job, Result]):
             self._next.extend(self._more(outcome))
 
     def _read(self) -> list[Job]:
-        """Read as many jobs as make a pack worth handing over."""
-        pack: list[Job] = []
+        """Read as many jobs as make a pack worth handing over, and fair to the other workers."""
         size = 1 if self._pace is None else int(WORTH / max(self._pace, WORTH / LARGEST))
-        while not self._read_all and len(pack) < max(1, size):
+        shares = self._workers * AHEAD
+        while not self._read_all and len(self._ahead) < max(1, size) * shares:
             try:
-                pack.append(next(self._jobs))
+                self._ahead.append(next(self._jobs))
             except StopIteration:
                 self._read_all = True
-        return pack
+        if self._read_all:
+            size = min(size, len(self._ahead) // shares)
+        return [self._ahead.popleft() for _ in range(min(max(1, size), len(self._ahead)))]
 
     def _measure(self, seconds: float) -> None:
         # The first job of a worker loads what it works with; later ones soon outweigh it.

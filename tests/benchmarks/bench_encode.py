@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -88,7 +87,7 @@ def alone(paths: Sequence[Path], encoding: Encoding, pipe: Connection) -> None:
     for path in paths:
         engine.encode(read_frames(path, sampling).frames_THWC)
     took = perf_counter() - began
-    pipe.send((took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    pipe.send((took, peak(0)))
 
 
 def limit(paths: Sequence[Path], encoding: Encoding) -> tuple[float, float]:
@@ -166,7 +165,9 @@ def memory(runner: Runner) -> float:
 
 def peak(_: int) -> float:
     """Return this process's largest memory, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage: its figure is inherited from the process that started this one.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def measure(paths: Sequence[Path], encoding: Encoding) -> dict[str, Any]:
