@@ -9,7 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from reelscribe.datasets.features import FeatureFolder
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -47,6 +50,8 @@ class Source:
     """For datasets that are made or split at random."""
     clips: int | None = None
     """For datasets that are made: how many."""
+    features: FeatureFolder | None = None
+    """Features that others made: the clips that have some are there, whatever videos are."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,9 +140,9 @@ def _about_classes(split: Split) -> Iterator[Finding]:
 def _read(source: Source) -> tuple[list[_Row], dict[str, Path]]:
     """Return all listed clips, and of those on disk the files, by id."""
     tables.check_split("folder", source.split, SPLITS)
-    tables.check_folder(source.root, "data.root", ROOT_HOLDS)
+    tables.check_root(source, ROOT_HOLDS)
     if source.annotations is None:
-        rows = list(_walk(source.root))
+        rows = list(_walk(source))
         if not rows:
             raise ValueError(
                 f"data.root {str(source.root)!r} has no videos in folders; it should hold "
@@ -150,12 +150,16 @@ def _read(source: Source) -> tuple[list[_Row], dict[str, Path]]:
             )
         return rows, {row.clip.id: row.clip.path for row in rows}
     rows = _read_table(source.annotations, source.root)
-    return rows, tables.find_files(source.root, (row.clip.id for row in rows))
+    ids = [row.clip.id for row in rows]
+    features = source.features
+    return rows, features.among(ids) if features else tables.find_files(source.root, ids)
 
 
-def _walk(root: Path) -> Iterator[_Row]:
-    """Yield the videos of ``root/<class>/`` or ``root/<part>/<class>/``, at any depth below it."""
-    paths = [path.relative_to(root) for path in tables.walk_videos(root)]
+def _walk(source: Source) -> Iterator[_Row]:
+    """Yield the clips of ``root/<class>/`` or ``root/<part>/<class>/``, at any depth below it."""
+    root = source.features.root if source.features else source.root
+    found = sorted(source.features.files) if source.features else tables.walk_videos(root)
+    paths = [path.relative_to(root) for path in found]
     paths = [path for path in paths if len(path.parts) > 1]
     # Read as classes, folders train and test would give a model that tells train from test.
     split = all(path.parts[0].lower() in PART_OF for path in paths)

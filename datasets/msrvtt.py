@@ -76,7 +76,7 @@ def load(source: Source) -> Split:
     """
     _check(source)
     notes = _read(source.annotations or source.root)
-    on_disk = tables.videos_below(source.root)
+    on_disk = tables.clips_below(source)
     parts: dict[Part, list[Clip]] = {part: [] for part in PARTS}
     missing: list[str] = []
     for name, video in notes.videos.items():
@@ -104,7 +104,7 @@ def examine(source: Source) -> Iterator[Finding]:
     try:
         _check(source)
         notes = _read(source.annotations or source.root)
-        on_disk = tables.videos_below(source.root)
+        on_disk = tables.clips_below(source)
     except ValueError as error:
         yield Finding(level="error", text=str(error))
         return
@@ -133,7 +133,7 @@ def _check(source: Source) -> None:
             "or other rules; captions are scored on the 2,990 of split official"
         )
     tables.check_split("msrvtt", source.split, SPLITS)
-    tables.check_folder(source.root, "data.root", ROOT_HOLDS)
+    tables.check_root(source, ROOT_HOLDS)
 
 
 def _read(place: Path) -> _Notes:

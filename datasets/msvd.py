@@ -73,7 +73,7 @@ def load(source: Source) -> Split:
     """
     _check(source)
     notes = _read(source.annotations or source.root)
-    on_disk = tables.videos_below(source.root)
+    on_disk = tables.clips_below(source)
     name, parts = _split(source, notes)
     missing = tuple(stem for stem in notes.captions if stem not in on_disk)
     if len(missing) == len(notes.captions):
@@ -97,7 +97,7 @@ def examine(source: Source) -> Iterator[Finding]:
     try:
         _check(source)
         notes = _read(source.annotations or source.root)
-        on_disk = tables.videos_below(source.root)
+        on_disk = tables.clips_below(source)
         name, parts = _split(source, notes)
     except ValueError as error:
         yield Finding(level="error", text=str(error))
@@ -119,7 +119,7 @@ def examine(source: Source) -> Iterator[Finding]:
 
 def _check(source: Source) -> None:
     tables.check_split("msvd", source.split, SPLITS)
-    tables.check_folder(source.root, "data.root", ROOT_HOLDS)
+    tables.check_root(source, ROOT_HOLDS)
 
 
 def _split(source: Source, notes: _Notes) -> tuple[str, dict[Part, tuple[Clip, ...]]]:

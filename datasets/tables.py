@@ -21,7 +21,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from reelscribe.datasets.clip import Clip, Finding, Part
+from reelscribe.datasets.clip import Clip, Finding, Part, Source
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"),
@@ -170,9 +170,19 @@ def check_folder(path: Path, setting: str, holds: str) -> None:
         raise ValueError(f"{setting} {str(path)!r} is not a folder; it should hold {holds}")
 
 
+def check_root(source: Source, holds: str) -> None:
+    """Check that there is a folder of videos, where no features stand for them.
+
+    Raises:
+        ValueError: there is none; the message says what it should hold.
+    """
+    if source.features is None:
+        check_folder(source.root, "data.root", holds)
+
+
 def nothing_found(root: Path, wanted: int, holds: str) -> ValueError:
     """Return the error for a root that has none of the listed clips, with what it does have."""
-    there = sorted(entry.name for entry in os.scandir(root))[:4]
+    there = sorted(os.listdir(root) if root.is_dir() else [root.name])[:4]
     return ValueError(
         f"data.root {str(root)!r} has none of the {wanted:,} listed clips; it should hold {holds}; "
         f"it holds {', '.join(map(repr, there)) or 'nothing'}"
@@ -206,6 +216,11 @@ def videos_below(root: Path) -> dict[str, Path]:
     """Map the stem of each video in the root, or one folder below it, to its path."""
     inner = [Path(entry.path) for entry in _scan(root) if entry.is_dir()]
     return videos_in(root, *inner)
+
+
+def clips_below(source: Source) -> dict[str, Path]:
+    """Map the stem of each clip to its video, or to its features where these are given."""
+    return source.features.stems() if source.features else videos_below(source.root)
 
 
 def find_files(root: Path, names: Iterable[str]) -> dict[str, Path]:

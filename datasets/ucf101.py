@@ -76,7 +76,7 @@ def load(source: Source) -> Split:
             a group is in both lists, or no listed clip is on disk.
     """
     lists = _read(source)
-    on_disk = _scan(source.root, lists)
+    on_disk = _scan(source, lists)
     held_out = _validation(lists.train)
     parts: dict[str, list[Clip]] = {"train": [], "val": [], "test": []}
     missing: list[str] = []
@@ -112,7 +112,7 @@ def examine(source: Source) -> Iterator[Finding]:
     """Compare a copy with the published one: counts, files, leaks, names."""
     try:
         lists = _read(source)
-        on_disk = _scan(source.root, lists)
+        on_disk = _scan(source, lists)
     except ValueError as error:
         yield Finding(level="error", text=str(error))
         return
@@ -132,7 +132,7 @@ def examine(source: Source) -> Iterator[Finding]:
 
 def _read(source: Source) -> _Lists:
     tables.check_split("ucf101", source.split, SPLITS)
-    tables.check_folder(source.root, "data.root", ROOT_HOLDS)
+    tables.check_root(source, ROOT_HOLDS)
     folder = source.annotations or source.root
     tables.check_folder(folder, "data.annotations", LISTS_HOLD)
     names = ("classInd.txt", f"trainlist0{source.split}.txt", f"testlist0{source.split}.txt")
@@ -194,9 +194,11 @@ def _read_list(path: Path, classes: dict[str, int]) -> tuple[_Entry, ...]:
     return tuple(entries)
 
 
-def _scan(root: Path, lists: _Lists) -> dict[str, dict[str, Path]]:
+def _scan(source: Source, lists: _Lists) -> dict[str, dict[str, Path]]:
     """Return class -> stem -> file, by one scan a class: not a stat for each of 13,320 names."""
-    return {name: tables.videos_in(root / name) for name in lists.classes}
+    if source.features is not None:
+        return dict.fromkeys(lists.classes, source.features.stems())
+    return {name: tables.videos_in(source.root / name) for name in lists.classes}
 
 
 def _validation(train: Sequence[_Entry]) -> set[str]:

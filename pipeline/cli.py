@@ -110,6 +110,7 @@ def encode(
     ray_address: RayAddress = None,
     local: Local = False,
     cache: Cache = None,
+    export: Annotated[Path | None, typer.Option(help="Also write .npy and .json here.")] = None,
     as_json: Json = False,
 ) -> None:
     """Fill the feature store: from a config, or from videos and folders.
@@ -118,7 +119,8 @@ def encode(
     """
     from reelscribe.pipeline.encoding import encode_command
 
-    report = encode_command(what, overrides or [], place(cache, workers, ray_address, local))
+    where = place(cache, workers, ray_address, local)
+    report = encode_command(what, overrides or [], where, export)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:

@@ -9,52 +9,40 @@ from __future__ import annotations
 import os.path
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from reelscribe.datasets.catalog import DATASETS
-from reelscribe.datasets.sampling import Sampling
 from reelscribe.decoders import CELLS
 from reelscribe.pipeline.blame import mistakes
 from reelscribe.pipeline.files import read_yaml
 from reelscribe.pipeline.names import among, guess
 from reelscribe.pipeline.overrides import override as override
+from reelscribe.pipeline.settings import (
+    Count,
+    Few,
+    NotNegative,
+    Positive,
+    Seed,
+    Settings,
+    Share,
+    Width,
+    a_number,
+)
+from reelscribe.pipeline.settings import EncoderConfig as EncoderConfig
+from reelscribe.pipeline.settings import FramesConfig as FramesConfig
 
 SHIPPED = Path(__file__).resolve().parents[1] / "configs"
 """Where the recipes of this repository lie, installed or not."""
-
-
-def _number(value: object) -> object:
-    # YAML reads `yes` as true, which pydantic would take for a 1.
-    if isinstance(value, bool):
-        raise ValueError(f"takes no yes or no, got {value}")
-    return value
-
-
-# The upper ends are beyond any machine: they catch a slip of the keyboard before hours of encoding.
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
-Width = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65_536)]
-Few = Annotated[int, BeforeValidator(_number), Field(ge=1, le=100)]
-Seed = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**32)]
-Share = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=1)]
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1e6)]
-NotNegative = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1e6)]
-
-
-class Settings(BaseModel):
-    """A section of the config: frozen, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Settings):
@@ -76,7 +64,7 @@ class DataConfig(Settings):
     @field_validator("split", mode="before")
     @classmethod
     def _number_is_a_name(cls, value: object) -> object:
-        return str(value) if isinstance(_number(value), int) else value
+        return str(value) if isinstance(a_number(value), int) else value
 
     @field_validator("dataset")
     @classmethod
@@ -92,62 +80,6 @@ class DataConfig(Settings):
                 f"{value} does not exist (looked from {Path.cwd()}); "
                 f"give it in the config or with --set data.{info.field_name}=DIR"
             )
-        return value
-
-
-class FramesConfig(Settings):
-    """Which frames of a video: ``count`` of them, ``fps`` a second, or its key frames."""
-
-    count: Count | None = None
-    keyframes: bool | None = None
-    fps: Positive | None = Field(validate_default=True, default=None)
-    at_most: Count | None = None
-    """With ``fps`` or ``keyframes``: an upper limit, lest an hour become a sequence of an hour."""
-
-    @field_validator("fps", "at_most", mode="before")
-    @classmethod
-    def _one_of_three(cls, value: object, info: ValidationInfo) -> object:
-        # At its key, to be told beside what else is wrong; a wrong key is not in `info.data`.
-        given = [info.data.get(name, 1) for name in ("count", "keyframes")]
-        given = [other for other in given if other not in (None, False)]
-        if info.field_name == "fps" and len(given) + (value is not None) != 1:
-            raise ValueError(
-                "give either count (frames a video), fps (frames a second) or keyframes: true"
-            )
-        if info.field_name == "at_most" and value is not None and info.data.get("count"):
-            raise ValueError("goes with fps or keyframes; count is a limit already")
-        return value
-
-    def sampling(self) -> Sampling:
-        """Return the same as the value that the decoder of videos takes."""
-        keyframes = bool(self.keyframes)
-        return Sampling(count=self.count, fps=self.fps, keyframes=keyframes, at_most=self.at_most)
-
-
-class EncoderConfig(Settings):
-    """Which CNN, with which weights, pooled how."""
-
-    backbone: str = "tf_efficientnet_lite0"
-    """Any timm CNN by name."""
-    weights: str = "bundled"
-    """``bundled``, ``hub`` (timm's own, needs a network once), or the path of a file."""
-    pool: Literal["avg", "grid2", "grid3", "grid4"] = "avg"
-    """``avg``: one vector a frame. ``gridN``: N x N cells side by side, for heads that need to
-    know where."""
-
-    @field_validator("backbone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        from reelscribe.encoders.backbone import check_backbone
-
-        check_backbone(value)
-        return value
-
-    @field_validator("weights")
-    @classmethod
-    def _there(cls, value: str) -> str:
-        if value not in ("bundled", "hub") and not os.path.isfile(value):
-            raise ValueError(f"no file {value!r}; allowed: bundled, hub, or the path of a file")
         return value
 
 
@@ -219,6 +151,18 @@ class Config(Settings):
     training: TrainingConfig = TrainingConfig()
     output: Path
     """The folder of the run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _root_of_features(cls, values: Any) -> Any:
+        # With features there need be no videos; their folder names the clips.
+        if not isinstance(values, dict):
+            return values
+        data, encoder = values.get("data"), values.get("encoder")
+        if isinstance(data, dict) and isinstance(encoder, dict) and "root" not in data:
+            place = encoder.get("precomputed")
+            values = {**values, "data": {**data, "root": place}} if place else values
+        return values
 
 
 SECTIONS: dict[str, type[BaseModel]] = {

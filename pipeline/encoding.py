@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from reelscribe.pipeline.cache import FeatureStore
 from reelscribe.pipeline.config import (
     EncoderConfig,
     FramesConfig,
-    Settings,
     load_config,
     override,
     parse_section,
 )
 from reelscribe.pipeline.finding import find_videos
 from reelscribe.pipeline.inputs import Place, load_split
-from reelscribe.pipeline.stages.encode import Encoding, Report, encode_with_progress, prepare
+from reelscribe.pipeline.settings import Settings
+from reelscribe.pipeline.stages.encode import (
+    Origin,
+    Report,
+    encode_with_progress,
+    origin,
+    read_features,
+)
+from reelscribe.pipeline.stages.export import export, names_of
 
 
 class RecipeSections(Settings):
@@ -25,7 +33,7 @@ class RecipeSections(Settings):
     encoder: EncoderConfig = EncoderConfig()
 
 
-def encoding_of(config: Path | None, overrides: Sequence[str], cache: Path) -> Encoding:
+def encoding_of(config: Path | None, overrides: Sequence[str], cache: Path) -> Origin:
     """Return the encoding of a config, or of the defaults where there is none.
 
     Raises:
@@ -33,18 +41,28 @@ def encoding_of(config: Path | None, overrides: Sequence[str], cache: Path) -> E
     """
     if config is not None:
         settings = load_config(config, overrides)
-        return prepare(settings.frames, settings.encoder, cache)
+        return origin(settings.frames, settings.encoder, cache)
     values = override({"frames": {"count": 16}}, overrides)
     recipe: RecipeSections = parse_section(RecipeSections, values)
-    return prepare(recipe.frames, recipe.encoder, cache)
+    return origin(recipe.frames, recipe.encoder, cache)
 
 
-def encode_command(what: Sequence[Path], overrides: Sequence[str], place: Place) -> Report:
+def encode_command(
+    what: Sequence[Path], overrides: Sequence[str], place: Place, out: Path | None = None
+) -> Report:
     """Encode the clips of one config, or all videos among ``what``.
+
+    Args:
+        what: one config, or videos and folders.
+        overrides: ``key.path=value``.
+        place: where to work.
+        out: a folder to write the features to as well, for other tools; None for none.
 
     Raises:
         ValueError: configs and videos are mixed, or a mistake in either.
     """
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"--export {str(out)!r} is not a folder; give one to write to")
     configs = [path for path in what if _is_config(path)]
     if configs and len(what) > 1:
         raise ValueError("encode takes one config, or videos and folders, not both")
@@ -54,7 +72,14 @@ def encode_command(what: Sequence[Path], overrides: Sequence[str], place: Place)
         videos = [clip.path for clip in split.clips()]
     else:
         videos = find_videos(what)
-    return encode_with_progress(videos, encoding, place.runner, what="encode", unit="videos")
+    report = encode_with_progress(videos, encoding, place.runner, what="encode", unit="videos")
+    if out is not None:
+        roots = [load_config(configs[0], overrides).data.root] if configs else what
+        store, names = FeatureStore(place.cache), names_of(report.contents, roots)
+        for path, sha256 in report.contents.items():
+            features = read_features(store, path, sha256, encoding)
+            export(path, sha256, features, report.recipe, out / names[path])
+    return report
 
 
 def _is_config(path: Path) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reelscribe.datasets.catalog import DATASETS
 from reelscribe.datasets.clip import Clip, Part, Source, Split
+from reelscribe.datasets.features import scan
 from reelscribe.datasets.splitting import split_by_group
 from reelscribe.pipeline.cache import FeatureStore
 from reelscribe.pipeline.config import Config, DataConfig
@@ -21,7 +22,7 @@ from reelscribe.pipeline.execute import Runner, stop
 from reelscribe.pipeline.names import resolve
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.recipe import Recipe
-from reelscribe.pipeline.stages.encode import Encoding, encode_with_progress, prepare, read_features
+from reelscribe.pipeline.stages.encode import Origin, encode_with_progress, origin, read_features
 
 if TYPE_CHECKING:
     from reelscribe.pipeline.tasks import Example
@@ -43,7 +44,7 @@ class Material:
     """A split whose videos have been encoded."""
 
     split: Split
-    encoding: Encoding
+    encoding: Origin
     store: FeatureStore
     contents: Mapping[Path, str]
     """The sha256 of each video that has features."""
@@ -84,14 +85,19 @@ class Material:
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
-def source(data: DataConfig) -> Source:
-    """Return the config's ``data`` section as the value that datasets take."""
+def source(data: DataConfig, precomputed: Path | None = None) -> Source:
+    """Return the config's ``data`` section as the value that datasets take.
+
+    Raises:
+        ValueError: there are no features in ``precomputed``.
+    """
     return Source(
         root=data.root,
         annotations=data.annotations,
         split=data.split,
         seed=data.seed,
         clips=data.clips,
+        features=scan(precomputed) if precomputed is not None else None,
     )
 
 
@@ -102,14 +108,15 @@ def load_split(config: Config) -> Split:
         ValueError: clips are missing and the config does not allow that, or the split cannot be
             trained on.
     """
-    split: Split = resolve(DATASETS, config.data.dataset, "dataset").load(source(config.data))
+    dataset = resolve(DATASETS, config.data.dataset, "dataset")
+    split: Split = dataset.load(source(config.data, config.encoder.precomputed))
     if split.missing:
+        where = config.encoder.precomputed or config.data.root
         named = f"{', '.join(split.missing[:3])}{' ...' if len(split.missing) > 3 else ''}"
         if config.data.missing == "refuse":
             raise ValueError(
                 f"{len(split.missing)} clips that the lists name are not under "
-                f"{config.data.root} ({named}); bring them, or train on a subset with "
-                "--set data.missing=skip"
+                f"{where} ({named}); bring them, or train on a subset with --set data.missing=skip"
             )
         say(f"a subset: {len(split.missing)} listed clips are not on disk ({named})")
     if split.train and not split.val:
@@ -130,7 +137,7 @@ def _with_val(split: Split, seed: int) -> Split:
 
 def gather(config: Config, split: Split, place: Place) -> Material:
     """Encode what the store lacks of the split, and return it with its features."""
-    encoding = prepare(config.frames, config.encoder, place.cache)
+    encoding = origin(config.frames, config.encoder, place.cache)
     clips = list(split.clips())
     paths = [clip.path for clip in clips]
     report = encode_with_progress(paths, encoding, place.runner, what="encode", unit="clips")

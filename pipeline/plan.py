@@ -20,7 +20,7 @@ from reelscribe.pipeline.index import HashIndex
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.recipe import differences
 from reelscribe.pipeline.stages import evaluate, predict, train
-from reelscribe.pipeline.stages.encode import prepare
+from reelscribe.pipeline.stages.encode import origin, stored_as
 from reelscribe.pipeline.training import unfinished
 
 WRITES = {
@@ -92,22 +92,18 @@ def plan(config: Config, split: Split, cache: Path) -> list[Step]:
 
 
 def _encoding(config: Config, split: Split, cache: Path) -> tuple[list[Step], Material | None]:
-    encoding = prepare(config.frames, config.encoder, cache)
+    encoding = origin(config.frames, config.encoder, cache)
     store, index = FeatureStore(cache), HashIndex(cache / "index.sqlite")
     paths = list(dict.fromkeys(clip.path for clip in split.clips()))
-    hashes = {path: index.lookup(path) for path in paths}
+    stored = {path: stored_as(path, encoding, store, index) for path in paths}
+    seen = sum(stored[path] is None and index.lookup(path) is not None for path in paths)
     index.close()
-    contents = {
-        path: sha256
-        for path, sha256 in hashes.items()
-        if sha256 is not None and store.has(sha256, encoding.recipe)
-    }
+    contents = {path: sha256 for path, sha256 in stored.items() if sha256 is not None}
     if len(contents) == len(paths):
         why = f"{len(paths)} videos in the store, recipe {encoding.recipe.fingerprint}"
         step = Step(stage="encode", fresh=True, why=why)
     else:
-        unseen = sum(sha256 is None for sha256 in hashes.values())
-        seen = len(paths) - len(contents) - unseen
+        unseen = len(paths) - len(contents) - seen
         why = (
             f"{len(paths) - len(contents)} of {len(paths)} videos: {unseen} new, changed or "
             f"moved, {seen} seen but not under recipe {encoding.recipe.fingerprint}"

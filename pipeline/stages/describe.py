@@ -23,10 +23,10 @@ from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.gallery import write_gallery
 from reelscribe.pipeline.stages.encode import (
-    Encoding,
+    Origin,
     Report,
     encode_with_progress,
-    prepare,
+    origin,
     read_features,
 )
 from reelscribe.pipeline.stages.strips import strips_of
@@ -112,11 +112,11 @@ def _blank(video: Path) -> Record:
 
 def _features(
     videos: Sequence[Path], manifest: Manifest, run: Path, place: Place
-) -> tuple[Encoding, Report]:
+) -> tuple[Origin, Report]:
     """Bring the features that this head was trained on into the store."""
     frames: FramesConfig = parse_section(FramesConfig, manifest.frames, where=str(run))
     encoder: EncoderConfig = parse_section(EncoderConfig, manifest.encoder, where=str(run))
-    encoding = prepare(frames, encoder, place.cache)
+    encoding = origin(frames, encoder, place.cache)
     manifest.refuse_other_features(encoding.recipe, run)
     what = f"encode for {manifest.task}s"
     report = encode_with_progress(
@@ -131,7 +131,7 @@ def _answer(
     head: Head,
     manifest: Manifest,
     report: Report,
-    encoding: Encoding,
+    encoding: Origin,
 ) -> None:
     store = FeatureStore(encoding.store)
     found = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +21,22 @@ from reelscribe.pipeline.pieces import LongVideos
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.recipe import Recipe
 from reelscribe.pipeline.schedule import AHEAD
+from reelscribe.pipeline.stages.adopt import Adoption, adopt_each, prepare_adoption
+from reelscribe.pipeline.stages.fate import Fate
 from reelscribe.pipeline.worker import Encoding, Job, Result, VideoJob, do, path_of, without_decord
 
-__all__ = ["Encoding", "Fate", "Report", "encode", "encode_each", "prepare", "read_features"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fate:
-    """What became of one video."""
-
-    sha256: str = ""
-    """Of its content; empty where it failed."""
-    fresh: bool = False
-    """Whether it was decoded and encoded now; otherwise it was in the store."""
-    reason: str | None = None
-    """Why it failed, in one line."""
+__all__ = [
+    "Encoding",
+    "Fate",
+    "Origin",
+    "Report",
+    "encode",
+    "encode_each",
+    "origin",
+    "prepare",
+    "read_features",
+    "stored_as",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,27 @@ class Report:
         }
 
 
+Origin = Encoding | Adoption
+"""Where features come from: videos that are encoded, or files that others made."""
+
+
+def origin(frames: FramesConfig, encoder: EncoderConfig, cache: Path) -> Origin:
+    """Return where the features of a config come from.
+
+    Raises:
+        ValueError: as :func:`prepare` and :func:`adopt.prepare_adoption`.
+    """
+    if encoder.precomputed is not None:
+        return prepare_adoption(encoder.precomputed, cache)
+    return prepare(frames, encoder, cache)
+
+
 def prepare(frames: FramesConfig, encoder: EncoderConfig, cache: Path) -> Encoding:
-    """Find the backbone's graph (made and checked once) and put the recipe together."""
+    """Find the backbone's graph (made and checked once) and put the recipe together.
+
+    Raises:
+        ValueError: there is no such backbone or no such weights.
+    """
     backbone, graph = find_backbone(
         encoder.backbone, weights=encoder.weights, pool=encoder.pool, graphs=cache / "graphs"
     )
@@ -127,13 +148,13 @@ def encode_each(
 
 def encode(
     videos: Iterable[Path],
-    encoding: Encoding,
+    encoding: Origin,
     runner: Runner,
     *,
     told: Callable[[Path, str | None], None] = lambda path, reason: None,
     heard: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Encode what the store does not have, and report on every video.
+    """Encode (or take over) what the store does not have, and report on every video.
 
     Args:
         videos: paths; one given twice is done once.
@@ -158,13 +179,17 @@ def encode(
             failed[path] = fate.reason
         told(path, fate.reason)
 
-    encode_each(dict.fromkeys(videos), encoding, runner, told=note, heard=heard)
+    once = dict.fromkeys(videos)
+    if isinstance(encoding, Adoption):
+        adopt_each(once, encoding, told=note)
+    else:
+        encode_each(once, encoding, runner, told=note, heard=heard)
     return Report(recipe=encoding.recipe, contents=contents, failed=failed, encoded=encoded)
 
 
 def encode_with_progress(
     videos: Sequence[Path],
-    encoding: Encoding,
+    encoding: Origin,
     runner: Runner,
     *,
     what: str,
@@ -192,7 +217,18 @@ def encode_with_progress(
             raise
 
 
-def read_features(store: FeatureStore, path: Path, sha256: str, encoding: Encoding) -> Features:
+def stored_as(path: Path, encoding: Origin, store: FeatureStore, index: HashIndex) -> str | None:
+    """Return the sha256 of the content of a clip that the store has features of, else None."""
+    sha256: str | None = None
+    if not isinstance(encoding, Adoption):
+        sha256 = index.lookup(path)
+    else:
+        with suppress(ValueError, OSError):
+            sha256 = encoding.content(path, index)
+    return sha256 if sha256 is not None and store.has(sha256, encoding.recipe) else None
+
+
+def read_features(store: FeatureStore, path: Path, sha256: str, encoding: Origin) -> Features:
     """Return a video's features; those that are damaged are made again, and never served.
 
     Raises:

@@ -1,0 +1,122 @@
+"""The sections of a config that decide a feature, and what all sections are made of.
+
+Reads and writes nothing but to look whether a file that is named is there.
+"""
+
+from __future__ import annotations
+
+import os.path
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+from reelscribe.datasets.sampling import Sampling
+
+
+def a_number(value: object) -> object:
+    """Return the value, if it is no yes or no.
+
+    Raises:
+        ValueError: it is.
+    """
+    # YAML reads `yes` as true, which pydantic would take for a 1.
+    if isinstance(value, bool):
+        raise ValueError(f"takes no yes or no, got {value}")
+    return value
+
+
+# The upper ends are beyond any machine: they catch a slip of the keyboard before hours of encoding.
+Count = Annotated[int, BeforeValidator(a_number), Field(ge=1, le=1_000_000)]
+Width = Annotated[int, BeforeValidator(a_number), Field(ge=1, le=65_536)]
+Few = Annotated[int, BeforeValidator(a_number), Field(ge=1, le=100)]
+Seed = Annotated[int, BeforeValidator(a_number), Field(ge=0, lt=2**32)]
+Share = Annotated[float, BeforeValidator(a_number), Field(ge=0, lt=1)]
+Positive = Annotated[float, BeforeValidator(a_number), Field(gt=0, le=1e6)]
+NotNegative = Annotated[float, BeforeValidator(a_number), Field(ge=0, le=1e6)]
+
+
+class Settings(BaseModel):
+    """A section of the config: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FramesConfig(Settings):
+    """Which frames of a video: ``count`` of them, ``fps`` a second, or its key frames."""
+
+    count: Count | None = None
+    keyframes: bool | None = None
+    fps: Positive | None = Field(validate_default=True, default=None)
+    at_most: Count | None = None
+    """With ``fps`` or ``keyframes``: an upper limit, lest an hour become a sequence of an hour."""
+
+    @field_validator("fps", "at_most", mode="before")
+    @classmethod
+    def _one_of_three(cls, value: object, info: ValidationInfo) -> object:
+        # At its key, to be told beside what else is wrong; a wrong key is not in `info.data`.
+        given = [info.data.get(name, 1) for name in ("count", "keyframes")]
+        given = [other for other in given if other not in (None, False)]
+        if info.field_name == "fps" and len(given) + (value is not None) != 1:
+            raise ValueError(
+                "give either count (frames a video), fps (frames a second) or keyframes: true"
+            )
+        if info.field_name == "at_most" and value is not None and info.data.get("count"):
+            raise ValueError("goes with fps or keyframes; count is a limit already")
+        return value
+
+    def sampling(self) -> Sampling:
+        """Return the same as the value that the decoder of videos takes."""
+        keyframes = bool(self.keyframes)
+        return Sampling(count=self.count, fps=self.fps, keyframes=keyframes, at_most=self.at_most)
+
+
+class EncoderConfig(Settings):
+    """Which CNN, with which weights, pooled how; or features that others made."""
+
+    backbone: str = "tf_efficientnet_lite0"
+    """Any timm CNN by name."""
+    weights: str = "bundled"
+    """``bundled``, ``hub`` (timm's own, needs a network once), or the path of a file."""
+    pool: Literal["avg", "grid2", "grid3", "grid4"] = "avg"
+    """``avg``: one vector a frame. ``gridN``: N x N cells side by side, for heads that need to
+    know where."""
+    precomputed: Path | None = None
+    """A folder of .npy, .npz or .h5 by clip name, instead of a CNN (see datasets/features.py)."""
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        from reelscribe.encoders.backbone import check_backbone
+
+        check_backbone(value)
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _there(cls, value: str) -> str:
+        if value not in ("bundled", "hub") and not os.path.isfile(value):
+            raise ValueError(f"no file {value!r}; allowed: bundled, hub, or the path of a file")
+        return value
+
+    @field_validator("precomputed")
+    @classmethod
+    def _instead(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        if not os.path.exists(value):
+            raise ValueError(f"{value} does not exist (looked from {Path.cwd()})")
+        for name in ("backbone", "weights", "pool"):
+            if (
+                info.data.get(name, cls.model_fields[name].default)
+                != cls.model_fields[name].default
+            ):
+                raise ValueError(f"is instead of a CNN; take encoder.{name} out")
+        return value
