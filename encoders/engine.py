@@ -8,7 +8,7 @@ Shapes: T frames, H x W pixels, C = 3 channels, B frames of a batch, D features.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelscribe.encoders.backbone import Backbone, load_model
-from reelscribe.encoders.transform import prepare
+from reelscribe.encoders.transform import crop, prepare
 
 
 class Engine(Protocol):
@@ -61,8 +61,26 @@ class TorchEngine:
     """torch on a device; by default one GPU in single precision, so that values stay the same."""
 
     def __init__(
-        self, backbone: Backbone, *, device: str = "cuda", batch: int = 64, bf16: bool = False
+        self,
+        backbone: Backbone,
+        *,
+        device: str = "cuda",
+        batch: int = 64,
+        bf16: bool = False,
+        compiled: bool = False,
     ) -> None:
+        """Load the weights onto the device.
+
+        Args:
+            backbone: the network.
+            device: torch's name of it, for example ``cuda:1``.
+            batch: frames at a time.
+            bf16: half the bits where torch thinks it safe; faster, and other features.
+            compiled: through torch.compile: a minute at the start, for long runs.
+
+        Raises:
+            ValueError: there is no such device, or ``batch`` is less than 1.
+        """
         import torch
 
         if torch.device(device).type == "cuda" and not torch.cuda.is_available():
@@ -71,24 +89,62 @@ class TorchEngine:
         self.batch = _positive(batch)
         self.bf16 = bf16
         self._device = torch.device(device)
+        if self._device.type == "cuda":
+            # TF32 rounds single precision to 10 bits: its features would not be those of the CPU.
+            torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.allow_tf32 = False
         model = load_model(backbone.name, backbone.weights, backbone.pool)
         # Channels last is the layout that convolutions are fast in.
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if compiled:
+            self._model = torch.compile(self._model)
+        self._fixed = compiled
+        self._mean_C = torch.tensor(backbone.mean, device=self._device).view(-1, 1, 1)
+        self._std_C = torch.tensor(backbone.std, device=self._device).view(-1, 1, 1)
 
     def encode(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (T, D) features of RGB frames."""
+        crops_TSSC = crop(frames_THWC, self.backbone)
+        feats_TD = np.empty((len(crops_TSSC), self.backbone.dim), dtype=np.float32)
+        for part in _batches(len(crops_TSSC), self.batch):
+            feats_TD[part] = self.start(crops_TSSC[part])()
+        return feats_TD
+
+    def start(self, crops_BSSC: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """Begin to encode up to ``batch`` crops; on a GPU this returns at once.
+
+        Returns:
+            A function that waits for the (B, D) features. Crops must stay as they are until then.
+        """
         import torch
 
-        feats_TD = np.empty((len(frames_THWC), self.backbone.dim), dtype=np.float32)
-        for part in _batches(len(frames_THWC), self.batch):
-            images_BCHW = torch.from_numpy(prepare(frames_THWC[part], self.backbone))
-            images_BCHW = images_BCHW.to(self._device, memory_format=torch.channels_last)
-            with (
-                torch.inference_mode(),
-                torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.bf16),
-            ):
-                feats_TD[part] = self._model(images_BCHW).float().cpu().numpy()
-        return feats_TD
+        count, cuda = len(crops_BSSC), self._device.type == "cuda"
+        if self._fixed and count < self.batch:
+            # A compiled network is compiled for a shape.
+            crops_BSSC = np.concatenate([crops_BSSC, crops_BSSC[-1:].repeat(self.batch - count, 0)])
+        # A copy of what may not be written to, as it comes from another process: torch wants none.
+        bytes_BSSC = torch.from_numpy(np.require(crops_BSSC, requirements=["C", "W"]))
+        if cuda:
+            bytes_BSSC = bytes_BSSC.pin_memory()
+        with torch.inference_mode():
+            bytes_BSSC = bytes_BSSC.to(self._device, non_blocking=True)
+            images_BCSS = bytes_BSSC.permute(0, 3, 1, 2).float() / 255
+            images_BCSS = (images_BCSS - self._mean_C) / self._std_C
+            images_BCSS = images_BCSS.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.bf16):
+                feats_BD = self._model(images_BCSS)[:count].float()
+            if not cuda:
+                return lambda: np.asarray(feats_BD.numpy(), dtype=np.float32)
+            here_BD = torch.empty(feats_BD.shape, pin_memory=True)
+            here_BD.copy_(feats_BD, non_blocking=True)
+            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            done.record(torch.cuda.current_stream(self._device))
+
+        def wait() -> NDArray[np.float32]:
+            done.synchronize()
+            return np.array(here_BD.numpy(), dtype=np.float32)
+
+        return wait
 
 
 def _positive(batch: int) -> int:

@@ -32,6 +32,22 @@ def prepare(frames_THWC: NDArray[np.uint8], backbone: Backbone) -> NDArray[np.fl
     Raises:
         ValueError: the frames are not (T, H, W, 3) bytes.
     """
+    crops_TSSC = crop(frames_THWC, backbone)
+    mean_C = np.array(backbone.mean, dtype=np.float32)
+    std_C = np.array(backbone.std, dtype=np.float32)
+    images_TSSC = crops_TSSC.astype(np.float32)
+    images_TSSC /= 255
+    images_TSSC -= mean_C
+    images_TSSC /= std_C
+    return np.ascontiguousarray(images_TSSC.transpose(0, 3, 1, 2))
+
+
+def crop(frames_THWC: NDArray[np.uint8], backbone: Backbone) -> NDArray[np.uint8]:
+    """Return (T, S, S, 3) crops, still bytes: a quarter of what the images take.
+
+    Raises:
+        ValueError: the frames are not (T, H, W, 3) bytes.
+    """
     if frames_THWC.ndim != 4 or frames_THWC.shape[3] != 3 or frames_THWC.dtype != np.uint8:
         raise ValueError(
             f"expected frames (T, H, W, 3) of uint8, got {frames_THWC.shape} of {frames_THWC.dtype}"
@@ -40,13 +56,7 @@ def prepare(frames_THWC: NDArray[np.uint8], backbone: Backbone) -> NDArray[np.fl
     crops_TSSC = np.empty((len(frames_THWC), size, size, 3), dtype=np.uint8)
     for i, frame_HWC in enumerate(frames_THWC):
         crops_TSSC[i] = _crop(frame_HWC, backbone)
-    mean_C = np.array(backbone.mean, dtype=np.float32)
-    std_C = np.array(backbone.std, dtype=np.float32)
-    images_TSSC = crops_TSSC.astype(np.float32)
-    images_TSSC /= 255
-    images_TSSC -= mean_C
-    images_TSSC /= std_C
-    return np.ascontiguousarray(images_TSSC.transpose(0, 3, 1, 2))
+    return crops_TSSC
 
 
 def _crop(frame_HWC: NDArray[np.uint8], backbone: Backbone) -> NDArray[np.uint8]:

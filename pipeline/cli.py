@@ -31,6 +31,7 @@ from reelscribe.pipeline.answers import (
 )
 from reelscribe.pipeline.blame import message
 from reelscribe.pipeline.cli_cache import app as cache_app
+from reelscribe.pipeline.cli_encode import encode
 from reelscribe.pipeline.options import (
     Cache,
     ConfigPath,
@@ -52,6 +53,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(cache_app, name="cache")
+app.command()(encode)
 
 
 @app.command()
@@ -99,37 +101,6 @@ def describe(
         typer.echo(f"{done} described, {found.failed} failed, {found.encoded} encoded now")
         typer.echo(f"open {found.page}")
     if found.failed:
-        raise typer.Exit(SOME_FAILED)
-
-
-@app.command()
-def encode(
-    what: Annotated[list[Path], typer.Argument(metavar="CONFIG_OR_SRC...")],
-    overrides: Set = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    local: Local = False,
-    cache: Cache = None,
-    export: Annotated[Path | None, typer.Option(help="Also write .npy and .json here.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Fill the feature store: from a config, or from videos and folders.
-
-    Example: `reelscribe encode "My Videos" --set frames.count=32`
-    """
-    from reelscribe.pipeline.encoding import encode_command
-
-    where = place(cache, workers, ray_address, local)
-    report = encode_command(what, overrides or [], where, export)
-    if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
-    else:
-        stored = len(report.contents) - report.encoded
-        typer.echo(
-            f"{report.encoded} encoded, {stored} from the store, {len(report.failed)} failed "
-            f"(recipe {report.recipe.fingerprint})"
-        )
-    if report.failed:  # Each was named when it failed.
         raise typer.Exit(SOME_FAILED)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,12 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+
+
+def _made_by(encoder: dict[str, Any]) -> str:
+    if "precomputed" in encoder:
+        return f"precomputed {encoder['precomputed']} ({encoder['dim']} a frame)"
+    return " ".join(str(encoder[k]) for k in ("name", "pool", "precision") if k in encoder)
 
 
 @app.command("list")
@@ -34,8 +40,7 @@ def list_(cache: Cache = None, as_json: Json = False) -> None:
     for holding in held:
         typer.echo(
             f"{holding.fingerprint}  {holding.videos:6} videos  {holding.bytes / 1e6:9.1f} MB  "
-            f"{json.dumps(holding.settings['frames'])} {holding.settings['encoder']['name']} "
-            f"{holding.settings['encoder']['pool']}"
+            f"{json.dumps(holding.settings['frames'])} {_made_by(holding.settings['encoder'])}"
         )
     typer.echo(f"{sum(h.videos for h in held)} entries in {store.root}")
 

@@ -42,6 +42,8 @@ class Runner:
     """Without Ray: plain processes of this machine."""
     address: str | None = None
     """A Ray cluster's; None starts one inside this machine, for this command alone."""
+    device: str = "cpu"
+    """What encodes: the workers themselves, or ``cuda`` (every GPU here) or ``cuda:N``."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

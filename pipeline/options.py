@@ -38,10 +38,23 @@ Cache = Annotated[
         envvar="REELSCRIBE_CACHE", help="The feature store; default: ~/.cache/reelscribe."
     ),
 ]
+DEVICE = "REELSCRIBE_DEVICE"
+"""The variable that says what encodes, for commands that have no option for it."""
+
+Device = Annotated[
+    str,
+    typer.Option(envvar=DEVICE, help="What encodes: cpu, cuda (every GPU here) or cuda:N."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
 
-def place(cache: Path | None, workers: int | None, ray_address: str | None, local: bool) -> Place:
+def place(
+    cache: Path | None,
+    workers: int | None,
+    ray_address: str | None,
+    local: bool,
+    device: str | None = None,
+) -> Place:
     """Return where a command works."""
     from reelscribe.pipeline.execute import Runner, cores
     from reelscribe.pipeline.inputs import Place
@@ -49,5 +62,6 @@ def place(cache: Path | None, workers: int | None, ray_address: str | None, loca
     if local and ray_address is not None:
         raise ValueError("--local runs without Ray and --ray-address with one; give one of them")
     count = cores() if workers is None else workers
-    runner = Runner(address=ray_address, local=local, workers=count)
+    device = device or os.environ.get(DEVICE) or "cpu"
+    runner = Runner(address=ray_address, local=local, workers=count, device=device)
     return Place(cache=cache or default_cache(), runner=runner)

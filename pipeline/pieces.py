@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reelscribe.pipeline.guard import Done, Failed
-from reelscribe.pipeline.worker import (
+from reelscribe.pipeline.jobs import (
     Cut,
     Encoded,
     Job,
@@ -62,8 +62,8 @@ class LongVideos:
         spans = tuple(piece.span for piece in long.cut.pieces)
         return [JoinJob(source=long.cut.source, spans=spans, duration=long.cut.duration)]
 
-    def ends(self, outcome: Outcome) -> Encoded | str | None:
-        """Return what became of a video: its features, a reason, or None: it is not known yet.
+    def ends(self, outcome: Outcome) -> Encoded | Failed[Job] | None:
+        """Return what became of a video: its features, a failure, or None: it is not known yet.
 
         Call it before :meth:`more`.
         """
@@ -72,7 +72,7 @@ class LongVideos:
         if self._starts_over(outcome):
             return None
         gone = isinstance(outcome.job, PieceJob) and path_of(outcome.job) not in self._long
-        return None if gone else outcome.reason
+        return None if gone else outcome
 
     def progress(self, outcome: Outcome) -> str:
         """Return how far a long video is, in words; the empty string for others.

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from reelscribe.datasets.sampling import Sampling
+from reelscribe.pipeline.recipe import Precision
 
 
 def a_number(value: object) -> object:
@@ -88,6 +89,8 @@ class EncoderConfig(Settings):
     pool: Literal["avg", "grid2", "grid3", "grid4"] = "avg"
     """``avg``: one vector a frame. ``gridN``: N x N cells side by side, for heads that need to
     know where."""
+    precision: Precision = "float32"
+    """``bf16``: faster on a GPU (``--device cuda``), and other features."""
     precomputed: Path | None = None
     """A folder of .npy, .npz or .h5 by clip name, instead of a CNN (see datasets/features.py)."""
 
@@ -113,7 +116,7 @@ class EncoderConfig(Settings):
             return None
         if not os.path.exists(value):
             raise ValueError(f"{value} does not exist (looked from {Path.cwd()})")
-        for name in ("backbone", "weights", "pool"):
+        for name in ("backbone", "weights", "pool", "precision"):
             if (
                 info.data.get(name, cls.model_fields[name].default)
                 != cls.model_fields[name].default

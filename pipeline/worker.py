@@ -9,22 +9,36 @@ from __future__ import annotations
 
 import functools
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reelscribe.datasets.reading import Reading, plan_reading
 from reelscribe.datasets.sampling import Sampling
 from reelscribe.datasets.video import stream_frames
 from reelscribe.encoders.backbone import Backbone
 from reelscribe.encoders.engine import OnnxEngine
+from reelscribe.encoders.transform import crop
 from reelscribe.pipeline.cache import CorruptEntry, Features, FeatureStore
 from reelscribe.pipeline.index import hash_file
-from reelscribe.pipeline.recipe import Recipe
+from reelscribe.pipeline.jobs import (
+    Cropped,
+    Cut,
+    Encoded,
+    Job,
+    JoinJob,
+    PieceDone,
+    PieceJob,
+    Result,
+    Source,
+    VideoJob,
+)
+from reelscribe.pipeline.recipe import Precision, Recipe
 
 CHUNK = 16
 """Frames that are decoded before they are encoded."""
@@ -42,6 +56,9 @@ class Encoding:
     graph: Path
     """The CNN as an ONNX graph."""
     store: Path
+    precision: Precision = "float32"
+    crops: bool = False
+    """Workers decode and crop alone; features are made elsewhere, by a GPU. Speed, not recipe."""
     long: float = 20.0
     """Seconds of work, as estimated, from which a video is cut into pieces. Speed, not recipe."""
     piece: float = 8.0
@@ -50,101 +67,7 @@ class Encoding:
     @functools.cached_property
     def recipe(self) -> Recipe:
         """What the features are keyed by."""
-        return Recipe.of(self.sampling, self.backbone)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A video file as it was when it was hashed."""
-
-    path: Path
-    sha256: str
-    size: int
-    """Bytes."""
-    mtime_ns: int
-
-    def check(self) -> None:
-        """Raise where the file is no longer the same.
-
-        Raises:
-            ValueError: it changed.
-            OSError: it is gone.
-        """
-        now = self.path.stat()
-        if (now.st_size, now.st_mtime_ns) != (self.size, self.mtime_ns):
-            raise ValueError("changed while it was being read; run again when it is whole")
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoJob:
-    """One video, from the beginning."""
-
-    path: Path
-    pyav: bool = False
-    """Read it with PyAV alone: decord took a worker down over it."""
-    whole: bool = False
-    """Read it in one go: a piece of it could not be read by itself."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PieceJob:
-    """A part of a long video."""
-
-    source: Source
-    reading: Reading
-    span: tuple[int, int]
-    """Which of the video's T frames these are."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JoinJob:
-    """The end of a long video: its pieces become one entry."""
-
-    source: Source
-    spans: tuple[tuple[int, int], ...]
-    duration: float
-    """Of the video, in seconds."""
-
-
-Job = VideoJob | PieceJob | JoinJob
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """A video has its features."""
-
-    source: Source
-    fresh: bool
-    """False where the store had this content already, under whatever name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """A video is long; these are its pieces."""
-
-    source: Source
-    pieces: tuple[PieceJob, ...]
-    duration: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class PieceDone:
-    """A piece has its features."""
-
-    path: Path
-
-
-Result = Encoded | Cut | PieceDone
-
-
-def path_of(job: Job) -> Path:
-    """Return the video that a job is about."""
-    return job.path if isinstance(job, VideoJob) else job.source.path
-
-
-def without_decord(job: Job) -> Job:
-    """Return what a job becomes once it has taken a worker down twice."""
-    return replace(job, pyav=True) if isinstance(job, VideoJob) else job
+        return Recipe.of(self.sampling, self.backbone, self.precision)
 
 
 def do(encoding: Encoding, job: Job) -> Result:
@@ -184,7 +107,7 @@ def look(path: Path) -> Source:
     return source
 
 
-def _video(encoding: Encoding, job: VideoJob) -> Encoded | Cut:
+def _video(encoding: Encoding, job: VideoJob) -> Encoded | Cut | Cropped:
     source = look(job.path)
     store = FeatureStore(encoding.store)
     if stored(store, source.sha256, encoding.recipe):
@@ -195,10 +118,12 @@ def _video(encoding: Encoding, job: VideoJob) -> Encoded | Cut:
         pieces = _cut(source, reading, encoding.piece)
         if len(pieces) > 1:
             return Cut(source=source, pieces=pieces, duration=reading.duration)
+    more = {"duration": reading.duration, **_facts(source)}
+    if encoding.crops:
+        return _crops(encoding, job, source, reading, more)
     features = _features(encoding, reading, pyav=job.pyav)
     source.check()
-    about = {**features.about, "duration": reading.duration, **_facts(source)}
-    store.write(source.sha256, encoding.recipe, replace(features, about=about))
+    store.write(source.sha256, encoding.recipe, replace(features, about={**features.about, **more}))
     return Encoded(source=source, fresh=True)
 
 
@@ -211,12 +136,14 @@ def _cut(source: Source, reading: Reading, seconds: float) -> tuple[PieceJob, ..
     return tuple(jobs)
 
 
-def _piece(encoding: Encoding, job: PieceJob) -> PieceDone:
+def _piece(encoding: Encoding, job: PieceJob) -> PieceDone | Cropped:
     store, sha256 = FeatureStore(encoding.store), job.source.sha256
     # What a run left that was killed is as good as new.
     recipe = encoding.recipe
     if not (store.has_piece(sha256, recipe, job.span) or store.has(sha256, recipe)):
         job.source.check()
+        if encoding.crops:
+            return _crops(encoding, job, job.source, job.reading, {})
         features = _features(encoding, job.reading, pyav=True)
         job.source.check()
         store.write_piece(sha256, recipe, job.span, features)
@@ -251,21 +178,47 @@ def _versions() -> dict[str, str]:
 
 
 def _features(encoding: Encoding, reading: Reading, *, pyav: bool) -> Features:
-    """Decode and encode chunk by chunk; an hour of video takes no more memory than a minute."""
-    engine = _engine(encoding.graph, encoding.backbone)
-    feats: list[Any] = []
-    pts: list[Any] = []
+    encode = _engine(encoding.graph, encoding.backbone).encode
+    feats_TD, pts_T, about = _each_chunk(reading, encode, pyav=pyav)
+    return Features(feats_TD=feats_TD, pts_T=pts_T, about=about)
+
+
+def _crops(
+    encoding: Encoding,
+    job: VideoJob | PieceJob,
+    source: Source,
+    reading: Reading,
+    more: Mapping[str, Any],
+) -> Cropped:
+    backbone, pyav = encoding.backbone, isinstance(job, PieceJob) or job.pyav
+    crops_TSSC, pts_T, about = _each_chunk(reading, lambda f: crop(f, backbone), pyav=pyav)
+    source.check()
+    return Cropped(
+        job=job, source=source, crops_TSSC=crops_TSSC, pts_T=pts_T, about={**about, **more}
+    )
+
+
+def _each_chunk(
+    reading: Reading, make: Callable[[NDArray[np.uint8]], NDArray[Any]], *, pyav: bool
+) -> tuple[NDArray[Any], NDArray[np.float64], dict[str, Any]]:
+    """Decode chunk by chunk; an hour of video takes no more memory than a minute.
+
+    Returns:
+        All that ``make`` made, joined; the times of the frames; plain facts.
+    """
+    made: list[NDArray[Any]] = []
+    pts: list[NDArray[np.float64]] = []
     decoders: set[str] = set()
     size: Sequence[int] = ()
     probe = reading.index.probe
     chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, 3 * probe.width * probe.height)))
     for frames in stream_frames(reading, decoder="pyav" if pyav else "auto", chunk=chunk):
-        feats.append(engine.encode(frames.frames_THWC))
+        made.append(make(frames.frames_THWC))
         pts.append(frames.pts_T)
         decoders.add(frames.decoder)
         size = frames.frames_THWC.shape[1:3]
     about = {"decoder": "+".join(sorted(decoders)), "height": size[0], "width": size[1]}
-    return Features(feats_TD=np.concatenate(feats), pts_T=np.concatenate(pts), about=about)
+    return np.concatenate(made), np.concatenate(pts), about
 
 
 @functools.cache

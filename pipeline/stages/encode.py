@@ -8,22 +8,33 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reelscribe.encoders.backbone import find_backbone
 from reelscribe.pipeline.cache import CorruptEntry, Features, FeatureStore
 from reelscribe.pipeline.config import EncoderConfig, FramesConfig
 from reelscribe.pipeline.execute import Runner
+from reelscribe.pipeline.feeding import Feed
+from reelscribe.pipeline.guard import Failed
 from reelscribe.pipeline.index import HashIndex
+from reelscribe.pipeline.jobs import (
+    Encoded,
+    Job,
+    Result,
+    Source,
+    VideoJob,
+    path_of,
+    without_decord,
+)
 from reelscribe.pipeline.pieces import LongVideos
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.recipe import Recipe
 from reelscribe.pipeline.schedule import AHEAD
 from reelscribe.pipeline.stages.adopt import Adoption, adopt_each, prepare_adoption
 from reelscribe.pipeline.stages.fate import Fate
-from reelscribe.pipeline.worker import Encoding, Job, Result, VideoJob, do, path_of, without_decord
+from reelscribe.pipeline.worker import Encoding, do
 
 __all__ = [
     "Encoding",
@@ -86,7 +97,13 @@ def prepare(frames: FramesConfig, encoder: EncoderConfig, cache: Path) -> Encodi
     backbone, graph = find_backbone(
         encoder.backbone, weights=encoder.weights, pool=encoder.pool, graphs=cache / "graphs"
     )
-    return Encoding(sampling=frames.sampling(), backbone=backbone, graph=graph, store=cache)
+    return Encoding(
+        sampling=frames.sampling(),
+        backbone=backbone,
+        graph=graph,
+        store=cache,
+        precision=encoder.precision,
+    )
 
 
 def encode_each(
@@ -114,6 +131,7 @@ def encode_each(
     index = HashIndex(encoding.store / "index.sqlite")
     store, recipe = FeatureStore(encoding.store), encoding.recipe
     long = LongVideos(at_once=runner.workers * AHEAD)
+    feed = Feed(encoding, runner.device)
 
     def missing() -> Iterator[Job]:
         for path in videos:
@@ -121,29 +139,33 @@ def encode_each(
             if sha256 is not None and store.has(sha256, recipe):
                 told(path, Fate(sha256=sha256))
             else:
+                feed.start()
                 yield VideoJob(path=path)
 
-    outcomes = runner.run(
-        functools.partial(work, encoding), missing(), more=long.more, again=without_decord
-    )
-    try:
-        for outcome in outcomes:
-            end = long.ends(outcome)
-            if isinstance(end, str):
-                told(path_of(outcome.job), Fate(reason=end))
-            elif end is not None:
-                source = end.source
-                index.remember(
-                    source.path,
-                    size=source.size,
-                    mtime_ns=source.mtime_ns,
-                    sha256=source.sha256,
-                )
-                told(source.path, Fate(sha256=source.sha256, fresh=end.fresh))
+    def tell(ended: Encoded | Failed[Job]) -> None:
+        if isinstance(ended, Encoded):
+            _remember(index, ended.source)
+            told(ended.source.path, Fate(sha256=ended.source.sha256, fresh=ended.fresh))
+        else:
+            told(path_of(ended.job), Fate(reason=ended.reason))
+
+    doing = functools.partial(work, replace(encoding, crops=runner.device != "cpu"))
+    with closing(index), closing(feed):
+        more = feed.before_joins(long.more)
+        for outcome in runner.run(doing, missing(), more=more, again=without_decord):
+            feed.take(outcome)
+            if (end := long.ends(outcome)) is not None:
+                tell(end)
             elif text := long.progress(outcome):
                 heard(text)
-    finally:
-        index.close()
+            for ended in feed.ready():
+                tell(ended)
+        for ended in feed.rest():
+            tell(ended)
+
+
+def _remember(index: HashIndex, source: Source) -> None:
+    index.remember(source.path, size=source.size, mtime_ns=source.mtime_ns, sha256=source.sha256)
 
 
 def encode(

@@ -27,8 +27,8 @@ from reelscribe.pipeline.config import EncoderConfig, FramesConfig
 from reelscribe.pipeline.execute import Runner, stop
 from reelscribe.pipeline.files import write_json
 from reelscribe.pipeline.index import HashIndex, hash_file
+from reelscribe.pipeline.jobs import Encoded, Job, Result, Source, path_of
 from reelscribe.pipeline.stages.encode import Encoding, Fate, encode_each, prepare
-from reelscribe.pipeline.worker import Encoded, Job, Result, Source, path_of
 
 STORED = 10_000
 NOTHING = 100_000
