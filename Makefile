@@ -7,7 +7,7 @@ FOLDERS := pipeline encoders decoders datasets configs
 # Keep the working directory off sys.path: our folders have names that others use.
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup demo test test-all lint format bench wheel types clean
+.PHONY: help setup demo test test-all lint format bench fuzz-encode wheel types clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -42,6 +42,9 @@ bench: setup  ## every benchmark; prints tables, writes build/bench/NAME.json
 
 bench-%: setup
 	$(BIN)/python tests/benchmarks/bench_$*.py
+
+fuzz-encode: setup  ## 1,000 damaged videos through the encode stage
+	$(BIN)/python tests/fuzz_encode.py
 
 wheel: setup  ## build the wheel and the sdist into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist .

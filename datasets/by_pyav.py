@@ -47,31 +47,49 @@ def read_pyav(
 ) -> Iterator[Shown]:
     """Yield the pictures at ascending positions, each once.
 
-    By seeking, or by key frames alone, where that is worth it; where it fails, on from the same
-    picture, but decoding from the start of the file.
+    By seeking, or by key frames alone, where that is worth it. Where it fails, on from the same
+    picture: decoding no frame that is not needed, so that damage elsewhere in the file costs
+    nothing; and at last from the start of the file, for what refers back across key frames.
 
     Raises:
         VideoError: the file is damaged.
     """
-    count, done = count or Count(), 0
-    parts = reading.parts(wanted)
-    if reading.keyframes:
-        shown = _keyframes(reading, wanted, count)
-    else:
-        shown = _read_parts(reading, parts, count)
-    try:
-        for one in shown:
-            yield one
-            done += 1
+    count, done, failed = count or Count(), 0, None
+    for way in _ways(reading):
+        left = wanted[done:]
+        count.frames = 0
+        try:
+            for one in way(left, count):
+                yield one
+                done += 1
+            return
+        except VideoError as error:
+            failed = failed or error
+    assert failed is not None
+    raise failed
+
+
+_Way = Callable[[NDArray[np.intp], Count], Iterator[Shown]]
+
+
+def _ways(reading: Reading) -> Iterator[_Way]:
+    """Yield ways to read, the cheapest first."""
+
+    def in_parts(*, gain: int) -> _Way:
+        return lambda left, count: _read_parts(reading, reading.parts(left, gain=gain), count)
+
+    def from_start(left: NDArray[np.intp], count: Count) -> Iterator[Shown]:
+        return _read_parts(reading, [(None, left.tolist())], count)
+
+    if not reading.keyframes:
+        yield in_parts(gain=SEEK_GAIN)
+        yield in_parts(gain=0)
+        yield from_start
         return
-    except VideoError:
-        from_start = not reading.keyframes and len(parts) == 1 and parts[0][0] is None
-        # Without times, a key frame's position is not its place among all frames.
-        if from_start or not reading.index.timed:
-            raise
-    # After a seek the first frames may refer to what was not decoded; from the start none do.
-    count.frames = 0
-    yield from _read_parts(reading, [(None, wanted[done:].tolist())], count)
+    yield lambda left, count: _keyframes(reading, left, count)
+    # Without times, a key frame's position is not its place among all frames.
+    if reading.index.timed:
+        yield from_start
 
 
 def _read_parts(reading: Reading, parts: list[Part], count: Count) -> Iterator[Shown]:

@@ -73,13 +73,18 @@ class Reading:
         pixels = self.index.probe.width * self.index.probe.height
         return decodes * pixels / PIXELS_A_SECOND + chosen * SECONDS_A_FRAME
 
-    def parts(self, wanted: NDArray[np.intp]) -> list[Part]:
-        """Group wanted positions: those that one seek to a key frame serves."""
+    def parts(self, wanted: NDArray[np.intp], *, gain: int = SEEK_GAIN) -> list[Part]:
+        """Group wanted positions: those that one seek to a key frame serves.
+
+        Args:
+            wanted: ascending.
+            gain: frames that a seek must spare; 0 for no frame that nobody needs.
+        """
         # A piece begins with a seek; it does not know what lies before it.
-        at = 0 if not self.index.first else -SEEK_GAIN - 1
+        at = 0 if not self.index.first else -gain - 1
         parts: list[Part] = [(None, [])]
         for row, key in zip(wanted.tolist(), self._starts(wanted).tolist(), strict=True):
-            if self.index.timed and key - at > SEEK_GAIN:
+            if self.index.timed and key - at > gain:
                 parts.append((key, []))
             parts[-1][1].append(row)
             at = row

@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from reelscribe.pipeline import worker
 from reelscribe.pipeline.cache import FeatureStore
 from reelscribe.pipeline.config import EncoderConfig, FramesConfig
 from reelscribe.pipeline.execute import Runner, stop
+from reelscribe.pipeline.jobs import VideoJob
 from reelscribe.pipeline.stages.encode import Encoding, Report, encode, prepare
 
 MakeVideo = Callable[..., Path]
@@ -164,3 +166,21 @@ def test_a_killed_run_loses_only_what_was_in_flight(
     # What was written and not yet noted in the index is found by content: nothing is made twice.
     assert again["encoded"] == 60 - kept
     assert len(list(store.entries())) == 60
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 64])
+def test_the_number_of_frames_at_a_time_changes_no_value(
+    make_video: MakeVideo, own_cache: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = make_video(frames=40)
+    encoding = prepare(FramesConfig(count=20), EncoderConfig(), own_cache)
+    store, sha256 = FeatureStore(own_cache), worker.look(video).sha256
+    found = []
+    for frames in (16, chunk):
+        monkeypatch.setattr(worker, "CHUNK", frames)
+        worker.do(encoding, VideoJob(path=video))
+        features = store.read(sha256, encoding.recipe)
+        assert features is not None
+        found.append(features.feats_TD)
+        store.path(sha256, encoding.recipe).unlink()
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5, rtol=0)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -352,6 +353,9 @@ def test_whatever_lies_in_a_folder_costs_one_line_each(
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("no video at all\n" * 100)
     (folder / "cut.mp4").write_bytes(videos[0].read_bytes()[:600])
+    with wave.open(str(folder / "sound.mp4"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(1600))
     (folder / "folder.mp4").mkdir()
     os.mkfifo(folder / "pipe.mp4")
     (folder / "broken link.mp4").symlink_to(tmp_path / "nothing")
@@ -370,6 +374,7 @@ def test_whatever_lies_in_a_folder_costs_one_line_each(
     assert reasons.pop("empty.mp4") == "empty file"
     assert reasons.pop("text.mp4").startswith("FFmpeg cannot open it")
     assert reasons.pop("cut.mp4").startswith("FFmpeg cannot open it")
+    assert reasons.pop("sound.mp4") == "no video stream"
     assert reasons.pop("pipe.mp4") == "no regular file"
     assert reasons.pop("broken link.mp4") == "no such file or directory"
     assert reasons.pop("loop.mp4") == "too many levels of symbolic links"

@@ -129,6 +129,22 @@ def test_decord_is_not_believed_where_pyav_notices_damage(tmp_path: Path) -> Non
     assert noticed["auto"] == noticed["decord"] == noticed["pyav"] >= 16
 
 
+@pytest.mark.parametrize("decoder", ["auto", "pyav"])
+def test_damage_where_nobody_looks_costs_nothing(tmp_path: Path, decoder: Any) -> None:
+    """And says so each time: decord decodes ahead, and may or may not come across it."""
+    path = make(tmp_path / "a.mp4")
+    whole = read_frames(path, Sampling(count=4), decoder="pyav")
+    data = bytearray(path.read_bytes())
+    # Of the positions 15, 45, 75 and 105, and key frames 0, 30, 60 and 90: none needs 20 to 29.
+    for position, size in packets(path)[22:28]:
+        data[position + 4 : position + size] = bytes(size - 4)
+    path.write_bytes(data)
+    for _ in range(10):
+        got = read_frames(path, Sampling(count=4), decoder=decoder)
+        np.testing.assert_array_equal(got.frames_THWC, whole.frames_THWC)
+    assert "damaged" in refused(path)
+
+
 def test_what_other_threads_say_is_passed_on(tmp_path: Path) -> None:
     """While decord is listened to, stderr belongs to it; a warning of someone else is not lost."""
     path = make(tmp_path / "a.mp4")
