@@ -159,9 +159,12 @@ class Config(Settings):
         if not isinstance(values, dict):
             return values
         data, encoder = values.get("data"), values.get("encoder")
-        if isinstance(data, dict) and isinstance(encoder, dict) and "root" not in data:
-            place = encoder.get("precomputed")
-            values = {**values, "data": {**data, "root": place}} if place else values
+        if isinstance(data, dict) and isinstance(encoder, dict) and encoder.get("precomputed"):
+            place = encoder["precomputed"]
+            root = data.get("root", place)
+            if isinstance(root, str | Path) and not os.path.exists(root):
+                root = place
+            values = {**values, "data": {**data, "root": root}}
         return values
 
 
