@@ -33,6 +33,7 @@ METRICS = {
 
 NOTE = "CIDEr is coco-caption's CIDEr-D; its idf comes from the references scored here"
 
+
 @dataclass(frozen=True, kw_only=True)
 class CaptionScores:
     """What one set of captions reached. Fractions, not percent."""
@@ -63,6 +64,14 @@ class CaptionScores:
         return {
             name: x for found in self.statistics.values() for name, x in found.per_video.items()
         }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return ``id`` and the scores of each video, as plain values."""
+        columns = {name: values.tolist() for name, values in self.per_video.items()}
+        return [
+            {"id": name, **{key: column[i] for key, column in columns.items()}}
+            for i, name in enumerate(self.ids)
+        ]
 
 
 def score_captions(

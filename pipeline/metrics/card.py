@@ -50,7 +50,8 @@ def caption_card(
         ``floor_from`` where it was found. ``human``: CIDEr of one reference of each video, drawn
         at random, against the others; ``human_scores`` its other scores; ``same_references`` the
         predictions' scores against these same others, which ``human_references`` counts. Each is
-        None where it cannot be had. ``shares``: lengths, distinct and novel captions; ``best`` and
+        None where it cannot be had. ``words``, ``words_references``, ``vocabulary``,
+        ``distinct`` and ``novel`` of :func:`shares`; ``best`` and
         ``worst``: captions with their scores; ``warnings``.
     """
     train = None if train_captions is None else Counter(train_captions)
@@ -62,7 +63,7 @@ def caption_card(
         card["ci95"] = card["intervals"].get("CIDEr")
         card |= _floor(scores, scores.references, train)
         card |= _human(scores, scores.references, seed)
-    card["shares"] = shares(scores, train)
+    card |= shares(scores, train)
     card["best"], card["worst"] = extremes(scores)
     return card
 
@@ -112,7 +113,7 @@ def versus(one: CaptionScores, other: CaptionScores, *, seed: int = 0) -> dict[s
 
 
 def shares(scores: CaptionScores, train: Mapping[str, int] | None) -> dict[str, Any]:
-    """Return how long the captions are and how many are distinct or novel, as pycocoevalcap's tokens.
+    """Return how long the captions are, and how many are distinct or novel.
 
     ``novel`` is the share of captions that no training caption equals, capitals and space apart;
     None without training captions.

@@ -172,14 +172,17 @@ def _prepare(known: int, entries: Entries, videos_R: Ints) -> _Order:
     """Weigh the references' n-grams of one length and sort them by video."""
     grams_E, refs_E = entries.grams_E, entries.captions_E
     codes_E = videos_R[refs_E] * known + grams_E
-    in_videos_G = np.bincount(np.unique(codes_E) % max(1, known), minlength=known)
-    idf_G = np.log(videos_R[-1] + 1) - np.log(np.maximum(1, in_videos_G))
-    weights_E = entries.counts_E * idf_G[grams_E]
     # Stable: within a video and n-gram, the references stay in order.
     order_E = np.argsort(codes_E, kind="stable")
+    sorted_E = codes_E[order_E]
+    # Of equal codes the first; np.unique would take several times as long.
+    first_E = np.diff(sorted_E, prepend=-1) != 0
+    in_videos_G = np.bincount(sorted_E[first_E] % max(1, known), minlength=known)
+    idf_G = np.log(videos_R[-1] + 1) - np.log(np.maximum(1, in_videos_G))
+    weights_E = entries.counts_E * idf_G[grams_E]
     return _Order(
         idf_G=idf_G,
-        codes_E=codes_E[order_E],
+        codes_E=sorted_E,
         references_E=refs_E[order_E],
         weights_E=weights_E[order_E],
         norms_R=_norms(refs_E, weights_E, len(videos_R)),

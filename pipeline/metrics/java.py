@@ -35,7 +35,7 @@ class Talk:
 
     def __init__(self, command: Sequence[str]) -> None:
         # A file and not a pipe: nobody reads it while Java runs, and a full pipe would stop it.
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process lives
         try:
             # Unbuffered: a fork of ours must find nothing in a buffer that it could send again.
             self.process = subprocess.Popen(

@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from reelscribe.pipeline.metrics.java import TIME_LIMIT, JavaError, Program, Talk, jar, java, one_line
+from reelscribe.pipeline.metrics.java import (
+    TIME_LIMIT,
+    JavaError,
+    Program,
+    Talk,
+    jar,
+    java,
+    one_line,
+)
 from reelscribe.pipeline.metrics.summands import Floats, Statistics
 
 # METEOR asks the machine how letters are encoded and lowered (in Turkish, I loses its dot); the

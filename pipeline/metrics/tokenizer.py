@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reelscribe.pipeline.metrics.java import TIME_LIMIT, JavaError, Program, Talk, jar, java, one_line
+from reelscribe.pipeline.metrics.java import (
+    TIME_LIMIT,
+    JavaError,
+    Program,
+    Talk,
+    jar,
+    java,
+    one_line,
+)
 
 PUNCTUATION = frozenset(
     """'' ' `` ` -LRB- -RRB- -LCB- -RCB- . ? ! , : - -- ... ;""".split()  # noqa: SIM905 - legible

@@ -101,7 +101,9 @@ def main() -> None:
     """Run both sides and say how they compare."""
     data = os.environ.get("REELSCRIBE_TEST_DATA")
     if not data:
-        sys.exit("REELSCRIBE_TEST_DATA is not set to a folder that has msrvtt/ with the annotations")
+        sys.exit(
+            "REELSCRIBE_TEST_DATA is not set to a folder that has msrvtt/ with the annotations"
+        )
     whole = read_references(Path(data) / "msrvtt" / "test_videodatainfo.json.zip")
     said = {name: texts[0] for name, texts in whole.items()}
     # All twenty, the prediction among them: this is about time, and no score of anyone.
