@@ -188,6 +188,12 @@ def test_ids_are_compared_as_texts() -> None:
         ({"a": "x", "b": "y"}, {"a": ["x"]}, "1 of 2 predicted ids ('b') have no references"),
         ({"a.mp4": "x"}, {"a": ["x"]}, "the ids with references look like 'a'"),
         (
+            {"a.mp4": "x", "b": "y"},
+            {"a": ["x"], "b": ["y"]},
+            "1 of 2 predicted ids ('a.mp4') have no references, and 1 of 2 ids with references "
+            "('a') have no prediction",
+        ),
+        (
             {"a": "x"},
             {name: ["x"] for name in "abcde"},
             "4 of 5 ids with references ('b', 'c', 'd', ...) have no prediction",

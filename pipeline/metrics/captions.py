@@ -173,18 +173,19 @@ def _matched(
                 f"the references for {name!r} must be a list of one or more texts, got {refs!r}"
             )
     unknown = [name for name in said if name not in against]
+    missing = [name for name in against if name not in said]
+    lacking = f"{_some(missing, len(against), 'ids with references')} have no prediction"
     if unknown:
         raise ValueError(
-            f"{_some(unknown, len(said), 'predicted ids')} have no references; the ids with "
-            f"references look like {_examples(against)}; leave these predictions out, or give "
-            f"the references they belong to"
+            f"{_some(unknown, len(said), 'predicted ids')} have no references"
+            f"{f', and {lacking}' if missing else ''}; the ids with references look like "
+            f"{_examples(against)}; leave these predictions out, or give the references they "
+            f"belong to"
         )
-    missing = [name for name in against if name not in said]
     if missing and not allow_missing:
         raise ValueError(
-            f"{_some(missing, len(against), 'ids with references')} have no prediction, which "
-            f"would make the score another one; add them, or pass --allow-missing to score the "
-            f"{len(said)} predicted ids alone"
+            f"{lacking}, which would make the score another one; add them, or pass "
+            f"--allow-missing to score the {len(said)} predicted ids alone"
         )
     # The order of the references, whatever that of the predictions: it is how they are kept.
     both = [name for name in against if name in said]
