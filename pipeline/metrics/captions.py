@@ -75,8 +75,8 @@ class CaptionScores:
 
 
 def score_captions(
-    predictions: Mapping[str, str],
-    references: Mapping[str, Sequence[str]],
+    predictions: Mapping[Any, str],
+    references: Mapping[Any, Sequence[str]],
     *,
     metrics: Sequence[str] = tuple(METRICS),
     allow_missing: bool = False,
@@ -157,7 +157,7 @@ def cider(hypotheses: Sequence[str], references: References) -> Statistics:
 
 
 def _matched(
-    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]], *, allow_missing: bool
+    predictions: Mapping[Any, str], references: Mapping[Any, Sequence[str]], *, allow_missing: bool
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Return both sides under the predicted ids, as strings, in the order of the references."""
     said = _by_string(predictions, "predictions")

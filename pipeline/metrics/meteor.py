@@ -2,7 +2,7 @@
 
 Reads the jar that pycocoevalcap ships; writes nothing. Denkowski and Lavie 2014,
 https://aclanthology.org/W14-3348. The scores of the corpus and of each video are the program's
-own; the formula below only scores resamples of the videos, and equals the program to 1e-9.
+own; the formula below only scores resamples of the videos, and equals the program's to 1e-12.
 """
 
 from __future__ import annotations
