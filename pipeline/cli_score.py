@@ -27,6 +27,10 @@ def score(
     metrics: Annotated[
         str | None, typer.Option(help="Names, parted by commas; default: all there are.")
     ] = None,
+    spice: Annotated[
+        Path | None,
+        typer.Option(envvar="REELSCRIBE_SPICE", help="A folder with CoreNLP 3.6.0: SPICE as well."),
+    ] = None,
     allow_missing: Annotated[
         bool,
         typer.Option("--allow-missing", help="Score a subset where predictions are missing."),
@@ -57,6 +61,7 @@ def score(
         metrics=asked,
         seed=seed,
         allow_missing=allow_missing,
+        spice=spice,
     )
     if csv is not None:
         found.write_csv(csv)

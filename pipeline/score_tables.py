@@ -20,6 +20,7 @@ SHOWN = {
     "METEOR": "METEOR",
     "ROUGE_L": "ROUGE-L",
     "CIDEr": "CIDEr-D",
+    "SPICE": "SPICE",
 }
 """Name in scores.json -> name in print."""
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from reelscribe.pipeline.metrics.java import JavaError
 from reelscribe.pipeline.metrics.meteor import meteor_statistics
 from reelscribe.pipeline.metrics.references import References, prepare
 from reelscribe.pipeline.metrics.rouge import rouge_statistics
+from reelscribe.pipeline.metrics.spice import spice_statistics
 from reelscribe.pipeline.metrics.summands import Floats, Statistics, of_mean
 from reelscribe.pipeline.metrics.tokenizer import tokenize
 from reelscribe.pipeline.names import resolve
@@ -80,6 +82,7 @@ def score_captions(
     *,
     metrics: Sequence[str] = tuple(METRICS),
     allow_missing: bool = False,
+    spice: Path | None = None,
 ) -> CaptionScores:
     """Score one caption a video against all its references.
 
@@ -95,12 +98,15 @@ def score_captions(
         metrics: names out of ``METRICS``.
         allow_missing: score the predicted videos alone where others have references. Such scores
             are not comparable with those of the whole set.
+        spice: a folder with the jars of Stanford CoreNLP 3.6.0, to compute SPICE as well.
 
     Raises:
         ValueError: the ids of the two sides differ, a caption is no text, a video has no
             reference, or a metric has no such name.
     """
     chosen: dict[str, Metric] = {name: resolve(METRICS, name, "metric") for name in metrics}
+    if spice is not None:
+        chosen["SPICE"] = lambda said, refs: spice_statistics(said, refs.texts, spice)
     said, against = _matched(predictions, references, allow_missing=allow_missing)
     ready, hypotheses, left_out = None, [], dict[str, str]()
     statistics: dict[str, Statistics] = {}

@@ -22,6 +22,7 @@ NAMES = {
     "METEOR": "METEOR",
     "ROUGE_L": "ROUGE-L",
     "CIDEr": "CIDEr-D",
+    "SPICE": "SPICE",
 }
 """Name in scores.json -> name in print."""
 

@@ -7,7 +7,7 @@ for: a table of the videos, and a folder with a page.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ def score_files(
     metrics: Sequence[str] = tuple(METRICS),
     seed: int = 0,
     allow_missing: bool = False,
+    spice: Path | None = None,
 ) -> Scored:
     """Score a file of captions against a file of references.
 
@@ -70,6 +71,7 @@ def score_files(
         seed: for the intervals, the test and the human's captions.
         allow_missing: score the predicted ids alone where others have references. It is off
             because a video that was left out raises the score without a trace.
+        spice: a folder with the jars of Stanford CoreNLP 3.6.0, to compute SPICE as well.
 
     Returns:
         Its ``values`` are ``task``, ``videos``, ``references``, the metrics as fractions, all of
@@ -81,27 +83,22 @@ def score_files(
         ValueError: a file has no form that is known, or the ids do not fit together.
     """
     said, refs = read_predictions(predictions), read_references(references)
-    train = None
-    if training is not None:
-        train = [text for texts in read_references(training).values() for text in texts]
-    scores = score_captions(said, refs, metrics=metrics, allow_missing=allow_missing)
+
+    def scored(side: Mapping[str, str]) -> CaptionScores:
+        return score_captions(side, refs, metrics=metrics, allow_missing=allow_missing, spice=spice)
+
+    scores = scored(said)
     test = None
     if against is not None:
-        others = score_captions(
-            read_predictions(against), refs, metrics=metrics, allow_missing=allow_missing
-        )
-        test = {
-            "predictions": predictions.name,
-            "against": against.name,
-            **versus(scores, others, seed=seed),
-        }
+        names = {"predictions": predictions.name, "against": against.name}
+        test = {**names, **versus(scores, scored(read_predictions(against)), seed=seed)}
     values = {
         "task": "caption",
         "predictions": predictions.name,
         "videos": len(scores.ids),
         "references": sum(len(refs[name]) for name in scores.ids),
         **scores.corpus,
-        **caption_card(scores, seed=seed, train_captions=train),
+        **caption_card(scores, seed=seed, train_captions=_texts(training)),
         "versus": test,
         "subset": len(scores.ids) < len(refs),
         "seed": seed,
@@ -109,3 +106,9 @@ def score_files(
         "note": NOTE,
     }
     return Scored(values=values, scores=scores)
+
+
+def _texts(path: Path | None) -> list[str] | None:
+    if path is None:
+        return None
+    return [text for texts in read_references(path).values() for text in texts]
