@@ -46,6 +46,11 @@ def test_line_ends_in_captions_do_not_shift_the_others() -> None:
     assert tokenize([]) == []
 
 
+def test_brackets_are_kept_as_words() -> None:
+    """The list of what is dropped has them in capitals: the reference code's slip, kept."""
+    assert tokenize(["a (old) dog!"]) == ["a -lrb- old -rrb- dog"]
+
+
 def test_one_tokenizer_answers_every_call_in_step() -> None:
     """What pushes a call's answers out is never taken for an answer, whatever the captions are."""
     assert tokenize(["A cat."]) == ["a cat"]

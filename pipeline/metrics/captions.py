@@ -104,6 +104,8 @@ def score_captions(
         ValueError: the ids of the two sides differ, a caption is no text, a video has no
             reference, or a metric has no such name.
     """
+    if not metrics and spice is None:
+        raise ValueError(f"no metric is asked for; there are: {', '.join(METRICS)}")
     chosen: dict[str, Metric] = {name: resolve(METRICS, name, "metric") for name in metrics}
     if spice is not None:
         chosen["SPICE"] = lambda said, refs: spice_statistics(said, refs.texts, spice)
@@ -185,8 +187,8 @@ def _matched(
         raise ValueError(
             f"{_some(unknown, len(said), 'predicted ids')} have no references"
             f"{f', and {lacking}' if missing else ''}; the ids with references look like "
-            f"{_examples(against)}; leave these predictions out, or give the references they "
-            f"belong to"
+            f"{_examples(against)}{_ending(unknown, against)}; leave these predictions out, or "
+            f"give the references they belong to"
         )
     if missing and not allow_missing:
         raise ValueError(
@@ -196,6 +198,14 @@ def _matched(
     # The order of the references, whatever that of the predictions: it is how they are kept.
     both = [name for name in against if name in said]
     return {name: said[name] for name in both}, {name: against[name] for name in both}
+
+
+def _ending(unknown: Collection[str], known: Collection[str]) -> str:
+    """Say where ids would fit but for the ending of a file's name."""
+    fits = [name for name in unknown if name.rpartition(".")[0] in known]
+    if not fits:
+        return ""
+    return f", and {len(fits)} would fit without the ending {fits[0][fits[0].rindex('.') :]!r}"
 
 
 def _by_string(side: Mapping[Any, Any], what: str) -> dict[str, Any]:

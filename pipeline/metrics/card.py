@@ -63,6 +63,7 @@ def caption_card(
         card["ci95"] = card["intervals"].get("CIDEr")
         card |= _floor(scores, scores.references, train)
         card |= _human(scores, scores.references, seed)
+        card["warnings"] += _lacking(scores, card)
     card |= shares(scores, train)
     card["best"], card["worst"] = extremes(scores)
     return card
@@ -167,6 +168,14 @@ def _plain(text: str) -> str:
 def _splits(scores: CaptionScores) -> Iterable[str]:
     if scores.references is not None:
         yield from part_of_a_known_split(scores.ids, scores.references.counts)
+
+
+def _lacking(scores: CaptionScores, card: Mapping[str, Any]) -> Iterable[str]:
+    """Name what the floor or the human has not: SPICE, or a program that stopped in between."""
+    for key, what in (("floor_scores", "floor"), ("human_scores", "human")):
+        names = [name for name in scores.corpus if card[key] and name not in card[key]]
+        if names:
+            yield f"the {what} has no {', '.join(names)}: computed for the predictions alone"
 
 
 def _metrics(scores: CaptionScores) -> dict[str, Metric]:

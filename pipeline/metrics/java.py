@@ -19,6 +19,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -142,6 +143,7 @@ class Program:
         with self._lock:
             if self._talk is not None and self._talk.process.poll() is not None:
                 self._stop()
+            _end_with_python()
             self._talk = talk = self._talk or Talk(self._command())
             late = threading.Event()
 
@@ -197,9 +199,12 @@ def _forked() -> None:
         program.forked()
 
 
-atexit.register(close)
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_forked)
+@cache
+def _end_with_python() -> None:
+    """Let Python's end, and a fork, find the programs; called by the first that is started."""
+    atexit.register(close)
+    if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+        os.register_at_fork(after_in_child=_forked)
 
 
 def java() -> str:
