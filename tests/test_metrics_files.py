@@ -94,6 +94,13 @@ def test_our_own_predictions_hold_both_sides(tmp_path: Path) -> None:
     assert read_references(path) == {"v1": ["a cat"]}
 
 
+def test_one_table_with_both_sides(tmp_path: Path) -> None:
+    """A table of predictions with a reference beside each."""
+    path = write(tmp_path / "both.csv", "id,hypothesis,reference\nv1,a cow,a cat\nv2,a pig,a dog\n")
+    assert read_predictions(path) == {"v1": "a cow", "v2": "a pig"}
+    assert read_references(path) == {"v1": ["a cat"], "v2": ["a dog"]}
+
+
 def test_numbers_and_texts_are_one_kind_of_id(tmp_path: Path) -> None:
     path = dump(tmp_path / "coco.json", [{"image_id": 42, "caption": "a cat"}])
     assert read_predictions(path) == {"42": "a cat"}

@@ -35,8 +35,17 @@ FORMS = (
 # The first name that is there is taken: COCO's annotations have an "id" of their own beside the
 # "image_id", and MSR-VTT's videos have both "id" and "video_id".
 ID_NAMES = ("image_id", "video_id", "videoid", "clip_id", "id", "video", "clip", "name", "path")
-CAPTION_NAMES = ("caption", "captions", "sentence", "description", "prediction", "text", "encap")
-REFERENCE_NAMES = ("references", *CAPTION_NAMES)
+CAPTION_NAMES = (
+    "caption",
+    "captions",
+    "sentence",
+    "description",
+    "prediction",
+    "hypothesis",
+    "text",
+    "encap",
+)
+REFERENCE_NAMES = ("references", "reference", "refs", *CAPTION_NAMES)
 
 _MSVD = ("videoid", "start", "end", "language", "description")
 """The columns that tell MSVD's corpus of 2010."""
