@@ -32,6 +32,7 @@ from reelscribe.pipeline.answers import (
 from reelscribe.pipeline.blame import message
 from reelscribe.pipeline.cli_cache import app as cache_app
 from reelscribe.pipeline.cli_encode import encode
+from reelscribe.pipeline.cli_score import score
 from reelscribe.pipeline.options import (
     Cache,
     ConfigPath,
@@ -183,26 +184,7 @@ def compare(
     exit_over(result.failed)
 
 
-@app.command()
-def score(
-    predictions: Annotated[Path, typer.Option(help="JSON, JSONL, CSV or TSV of captions.")],
-    references: Annotated[Path, typer.Option(help="The same, several captions a video.")],
-    allow_missing: Annotated[
-        bool,
-        typer.Option("--allow-missing", help="Score a subset where predictions are missing."),
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Caption metrics of any two files: BLEU, METEOR, ROUGE-L, CIDEr.
-
-    Example: `reelscribe score --predictions mine.jsonl --references test_videodatainfo.json`
-    """
-    from reelscribe.pipeline.stages.score import score_files, score_table
-
-    scores = score_files(predictions, references, allow_missing=allow_missing)
-    for warning in scores["warnings"]:
-        typer.echo(f"warning: {warning}", err=True)
-    show(scores, score_table(scores), as_json)
+app.command()(score)
 
 
 @app.command()

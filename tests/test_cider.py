@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocoevalcap.cider.cider import Cider
 
-from reelscribe.pipeline.metrics.cider import CiderD, best_constant, one_against_rest
+from reelscribe.pipeline.metrics.cider import CiderD, best_constant
 from reelscribe.pipeline.metrics.files import read_predictions, read_references
 
 
@@ -133,17 +133,6 @@ def test_the_best_constant_need_not_be_the_most_frequent() -> None:
     assert caption == "a bird"
     assert score == cider.score([["a", "bird"]] * 4).mean()
     assert best_constant(["it", "it", "it", "a bird"], references, cider, top=1) == ("it", 0.0)
-
-
-def test_one_against_the_rest() -> None:
-    # Both captions of a video are the same: whichever is drawn, the other is it to the letter.
-    assert one_against_rest([["a b c d", "a b c d"], ["e f g h", "e f g h"]], 0) == pytest.approx(
-        10
-    )
-    mixed = [["a b c", "b c", "c a"], ["d e", "e f", "f d e"], ["g", "h g", "g h"]]
-    assert one_against_rest(mixed, 0) == one_against_rest(mixed, 0)
-    assert len({one_against_rest(mixed, seed) for seed in range(8)}) > 1
-    assert one_against_rest([["a", "b"], ["c"]], 0) is None, "a video has nothing left to compare"
 
 
 def test_refuses() -> None:

@@ -32,7 +32,9 @@ def dump(path: Path, data: object) -> Path:
         json.dumps([{"image_id": k, "caption": v} for k, v in TWO.items()]),
         json.dumps({"annotations": [{"image_id": k, "id": 7, "caption": TWO[k]} for k in TWO]}),
         json.dumps({"sentences": [{"sen_id": 7, "video_id": k, "caption": TWO[k]} for k in TWO]}),
+        json.dumps({"predictions": [{"image_id": k, "caption": v} for k, v in TWO.items()]}),
         json.dumps([{"caption": [v], "id": k} for k, v in TWO.items()]),
+        json.dumps([{"videoID": k, "enCap": [v], "chCap": ["x"]} for k, v in TWO.items()]),
         '{"id": "v1", "caption": "a cat"}\n{"id": "v2", "caption": "a dog"}\n\n',
         '\ufeff{"video_id": "v1", "captions": ["a cat"]}\r\n'
         '{"video_id": "v2", "captions": "a dog"}',
@@ -66,6 +68,23 @@ def test_many_captions_for_an_id_in_the_order_of_the_file(tmp_path: Path, text: 
     assert found == {"v1": ["a cat", "it sat"], "v2": ["a dog"]}
 
 
+def test_a_clip_of_the_msvd_corpus_is_a_part_of_a_video(tmp_path: Path) -> None:
+    """Two clips of one YouTube video are two ids, and captions in other languages are none."""
+    path = write(
+        tmp_path / "corpus.csv",
+        "VideoID,Start,End,WorkerID,Source,AnnotationTime,Language,Description\n"
+        "mv89psg6zh4,33,46,1,clean,9,English,A bird in a sink.\n"
+        "mv89psg6zh4,33,46,2,clean,9,German,Ein Vogel.\n"
+        'mv89psg6zh4,50,60,1,clean,9,English,"A bird, wet."\n'
+        "mv89psg6zh4,33,46,3,clean,9,English,NULL\n\n"
+        "mv89psg6zh4,33,46,3,clean,9,English,A bird bathes.\n",
+    )
+    assert read_references(path) == {
+        "mv89psg6zh4_33_46": ["A bird in a sink.", "A bird bathes."],
+        "mv89psg6zh4_50_60": ["A bird, wet."],
+    }
+
+
 def test_our_own_predictions_hold_both_sides(tmp_path: Path) -> None:
     path = write(
         tmp_path / "predictions.jsonl",
@@ -73,6 +92,13 @@ def test_our_own_predictions_hold_both_sides(tmp_path: Path) -> None:
     )
     assert read_predictions(path) == {"v1": "a cow"}, "a file of one line is not a map of ids"
     assert read_references(path) == {"v1": ["a cat"]}
+
+
+def test_one_table_with_both_sides(tmp_path: Path) -> None:
+    """A table of predictions with a reference beside each."""
+    path = write(tmp_path / "both.csv", "id,hypothesis,reference\nv1,a cow,a cat\nv2,a pig,a dog\n")
+    assert read_predictions(path) == {"v1": "a cow", "v2": "a pig"}
+    assert read_references(path) == {"v1": ["a cat"], "v2": ["a dog"]}
 
 
 def test_numbers_and_texts_are_one_kind_of_id(tmp_path: Path) -> None:

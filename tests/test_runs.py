@@ -88,6 +88,12 @@ def test_evaluate_asks_again_with_another_beam(trained: Any, tmp_path: Path, pla
     # Whoever describes with this run asks it as it was asked when it was scored.
     assert json.loads((run / "model.json").read_text())["search"]["beam"] == 2
     assert {"CIDEr", "METEOR", "Bleu_4", "floor", "human", "ci95"} <= set(result.scores)
+    assert set(result.scores["intervals"]) == set(result.scores["floor_scores"])
+    assert result.scores["floor_from"] == "training captions"
+    assert 0 <= result.scores["novel"] <= 1
+    page = (run / "report" / "index.html").read_text()
+    assert "All metrics" in page
+    assert f"{result.scores['floor_scores']['METEOR']:.4f}" in page
 
 
 def test_a_broken_clip_costs_that_clip(trained: Any, tmp_path: Path) -> None:

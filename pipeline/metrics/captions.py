@@ -1,10 +1,8 @@
-"""The standard caption protocol: PTB tokens of both sides, all references, pycocoevalcap's scorers.
+"""The standard caption protocol: PTB tokens of both sides, all references, the field's metrics.
 
-Reads and writes no file. BLEU (Papineni et al. 2002, https://aclanthology.org/P02-1040), METEOR
-(Denkowski and Lavie 2014, https://aclanthology.org/W14-3348), ROUGE-L (Lin 2004,
-https://aclanthology.org/W04-1013) and CIDEr (Vedantam et al. 2015,
-https://arxiv.org/abs/1411.5726) are computed by pycocoevalcap's own code, so the numbers are the
-published ones to rounding.
+Reads and writes no file. The tokenizer and METEOR are the programs that pycocoevalcap ships; BLEU,
+ROUGE-L and CIDEr-D are computed here, equal to pycocoevalcap 1.2 and many times faster. The
+references are made ready once for all that is scored against them.
 """
 
 from __future__ import annotations
@@ -12,19 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from reelscribe.pipeline.metrics import java
-from reelscribe.pipeline.metrics.cider import CiderD, best_constant, one_against_rest
-from reelscribe.pipeline.metrics.intervals import bootstrap_interval
+from reelscribe.pipeline.metrics.java import JavaError
+from reelscribe.pipeline.metrics.meteor import meteor_statistics
+from reelscribe.pipeline.metrics.references import References, prepare
+from reelscribe.pipeline.metrics.rouge import rouge_statistics
+from reelscribe.pipeline.metrics.spice import spice_statistics
+from reelscribe.pipeline.metrics.summands import Floats, Statistics, of_mean
+from reelscribe.pipeline.metrics.tokenizer import tokenize
 from reelscribe.pipeline.names import resolve
 
-Scores = NDArray[np.float64]
-Metric = Callable[[Sequence[str], Sequence[Sequence[str]]], dict[str, tuple[float, Scores]]]
-"""Tokenised captions and references, one entry a video -> name -> of the corpus, of each video."""
+Metric = Callable[[Sequence[str], References], Statistics]
+"""Tokenised captions, one a video, and the references of the same videos -> what was found."""
 
 METRICS = {
     "Bleu": "reelscribe.pipeline.metrics.captions:bleu",
@@ -35,8 +34,6 @@ METRICS = {
 """Name -> the function that computes it. tests/test_metrics_captions.py runs over the table."""
 
 NOTE = "CIDEr is coco-caption's CIDEr-D; its idf comes from the references scored here"
-_TRIED = 20
-"""How many of the most frequent captions are tried as the floor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,31 +41,56 @@ class CaptionScores:
     """What one set of captions reached. Fractions, not percent."""
 
     ids: tuple[str, ...]
-    """The videos scored, in the order of the predictions."""
-    corpus: dict[str, float]
-    """``Bleu_1`` to ``Bleu_4``, ``METEOR``, ``ROUGE_L``, ``CIDEr``: those computed."""
-    per_video: dict[str, Scores]
-    """The same names -> one score a video, in the order of ``ids``."""
+    """The videos scored, in the order of the references."""
+    statistics: dict[str, Statistics]
+    """Metric -> what it found, with what resamples of the videos need."""
     left_out: dict[str, str]
     """Metric -> the reason why it could not be computed."""
     warnings: tuple[str, ...]
     """What a reader must know before using the figures, one line each."""
+    captions: tuple[str, ...]
+    """The predictions as they were given."""
     hypotheses: tuple[str, ...]
     """The predictions as tokens, parted by spaces; empty where the tokenizer could not run."""
-    references: tuple[tuple[str, ...], ...]
-    """The references of each video as tokens; empty where the tokenizer could not run."""
+    references: References | None
+    """The references of the videos; None where the tokenizer could not run."""
+
+    @property
+    def corpus(self) -> dict[str, float]:
+        """``Bleu_1`` to ``Bleu_4``, ``METEOR``, ``ROUGE_L``, ``CIDEr``: those computed."""
+        return {name: x for found in self.statistics.values() for name, x in found.corpus.items()}
+
+    @property
+    def per_video(self) -> dict[str, Floats]:
+        """The same names -> one score a video, in the order of ``ids``."""
+        return {
+            name: x for found in self.statistics.values() for name, x in found.per_video.items()
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return ``id`` and the scores of each video, as plain values."""
+        columns = {name: values.tolist() for name, values in self.per_video.items()}
+        return [
+            {"id": name, **{key: column[i] for key, column in columns.items()}}
+            for i, name in enumerate(self.ids)
+        ]
 
 
 def score_captions(
-    predictions: Mapping[str, str],
-    references: Mapping[str, Sequence[str]],
+    predictions: Mapping[Any, str],
+    references: Mapping[Any, Sequence[str]],
     *,
     metrics: Sequence[str] = tuple(METRICS),
     allow_missing: bool = False,
+    spice: Path | None = None,
 ) -> CaptionScores:
     """Score one caption a video against all its references.
 
-    Ids are compared as strings, so 7 and "7" are one video.
+    Ids are compared as strings, so 7 and "7" are one video. Scoring again against the same
+    references takes a fraction of the time: they are kept, and so are the Java processes, which
+    ``java.close()`` ends.
+
+    >>> score_captions({"v1": "a dog runs"}, {"v1": ["a dog is running", "a dog runs"]})
 
     Args:
         predictions: id -> caption.
@@ -76,143 +98,76 @@ def score_captions(
         metrics: names out of ``METRICS``.
         allow_missing: score the predicted videos alone where others have references. Such scores
             are not comparable with those of the whole set.
+        spice: a folder with the jars of Stanford CoreNLP 3.6.0, to compute SPICE as well.
 
     Raises:
         ValueError: the ids of the two sides differ, a caption is no text, a video has no
             reference, or a metric has no such name.
     """
+    if not metrics and spice is None:
+        raise ValueError(f"no metric is asked for; there are: {', '.join(METRICS)}")
     chosen: dict[str, Metric] = {name: resolve(METRICS, name, "metric") for name in metrics}
+    if spice is not None:
+        chosen["SPICE"] = lambda said, refs: spice_statistics(said, refs.texts, spice)
     said, against = _matched(predictions, references, allow_missing=allow_missing)
-    left_out: dict[str, str] = {}
-    corpus: dict[str, float] = {}
-    per_video: dict[str, Scores] = {}
-    hypotheses: list[str] = []
-    tokens: list[list[str]] = []
+    ready, hypotheses, left_out = None, [], dict[str, str]()
+    statistics: dict[str, Statistics] = {}
     try:
         # Each side by itself, as pycocoevalcap does: the tokenizer looks past the end of a line.
-        hypotheses = java.tokenize(list(said.values()))
-        tokens = _regroup(
-            java.tokenize([text for refs in against.values() for text in refs]),
-            [len(refs) for refs in against.values()],
-        )
-    except java.JavaError as error:
-        hypotheses, left_out = [], dict.fromkeys(chosen, f"no tokens: {error}")
-    for name, compute in chosen.items():
-        if name in left_out:
-            continue
-        try:
-            found = compute(hypotheses, tokens)
-        except java.JavaError as error:
-            left_out[name] = str(error)
-            continue
-        corpus |= {key: score for key, (score, _) in found.items()}
-        per_video |= {key: scores for key, (_, scores) in found.items()}
+        ready, hypotheses = prepare(list(against.values())), tokenize(list(said.values()))
+        statistics, left_out = compute(chosen, hypotheses, ready)
+    except JavaError as error:
+        ready, left_out = None, dict.fromkeys(chosen, f"no tokens: {error}")
+    texts = ready.texts if ready is not None else ()
     return CaptionScores(
         ids=tuple(said),
-        corpus=corpus,
-        per_video=per_video,
+        statistics=statistics,
         left_out=left_out,
-        warnings=tuple(_warnings(hypotheses, tokens, said, missing=len(references) - len(said))),
+        warnings=tuple(_warnings(hypotheses, texts, said, missing=len(references) - len(said))),
+        captions=tuple(said.values()),
         hypotheses=tuple(hypotheses),
-        references=tuple(map(tuple, tokens)),
+        references=ready,
     )
 
 
-def caption_context(
-    scores: CaptionScores, *, seed: int = 0, train_captions: Iterable[str] | None = None
-) -> dict[str, object]:
-    """Return what a CIDEr has to be read beside: its interval, the floor, and a human.
-
-    Args:
-        scores: of :func:`score_captions`.
-        seed: for the interval and for the human's captions.
-        train_captions: raw captions of the training part, for the floor. Without them the floor
-            is made of the references' own most frequent captions.
-
-    Returns:
-        ``ci95``, ``floor``, ``floor_caption``, ``floor_from``, ``human``; each None where CIDEr or
-        the tokens are not there.
-    """
-    names = ("ci95", "floor", "floor_caption", "floor_from", "human")
-    if "CIDEr" not in scores.corpus:
-        return dict.fromkeys(names)
-    candidates = None
-    if train_captions is not None:
-        frequent = Counter(train_captions).most_common(_TRIED)
-        candidates = java.tokenize([caption for caption, _ in frequent]) or None
-    cider_d = CiderD([[text.split() for text in refs] for refs in scores.references])
-    caption, floor = best_constant(candidates, scores.references, cider_d, top=_TRIED)
-    context: tuple[object, ...] = (
-        list(bootstrap_interval(scores.per_video["CIDEr"], seed=seed)),
-        floor,
-        caption,
-        "references" if candidates is None else "training captions",
-        one_against_rest(scores.references, seed),
-    )
-    return dict(zip(names, context, strict=True))
+def compute(
+    chosen: Mapping[str, Metric], hypotheses: Sequence[str], references: References
+) -> tuple[dict[str, Statistics], dict[str, str]]:
+    """Run metrics over tokens; return what they found, and why some could not."""
+    found: dict[str, Statistics] = {}
+    left_out: dict[str, str] = {}
+    for name, metric in chosen.items():
+        try:
+            found[name] = metric(hypotheses, references)
+        except JavaError as error:
+            left_out[name] = str(error)
+    return found, left_out
 
 
-def bleu(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-) -> dict[str, tuple[float, Scores]]:
+def bleu(hypotheses: Sequence[str], references: References) -> Statistics:
     """Compute ``Bleu_1`` to ``Bleu_4``."""
-    from pycocoevalcap.bleu.bleu import Bleu
-
-    scores, per_video = Bleu(4).compute_score(*_as_coco(hypotheses, references), verbose=0)
-    return {
-        f"Bleu_{n}": (float(scores[n - 1]), np.array(per_video[n - 1], dtype=np.float64))
-        for n in (1, 2, 3, 4)
-    }
+    return references.bleu.score([text.split() for text in hypotheses])
 
 
-def meteor(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-) -> dict[str, tuple[float, Scores]]:
-    """Compute METEOR, in a Java process that is gone when this returns."""
-    with java.Meteor() as process:
-        score, per_video = process.score(hypotheses, references)
-    return {"METEOR": (score, np.array(per_video, dtype=np.float64))}
+def meteor(hypotheses: Sequence[str], references: References) -> Statistics:
+    """Compute METEOR."""
+    return meteor_statistics(hypotheses, references.texts)
 
 
-def rouge_l(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-) -> dict[str, tuple[float, Scores]]:
+def rouge_l(hypotheses: Sequence[str], references: References) -> Statistics:
     """Compute ROUGE-L."""
-    from pycocoevalcap.rouge.rouge import Rouge
-
-    score, per_video = Rouge().compute_score(*_as_coco(hypotheses, references))
-    return {"ROUGE_L": (float(score), np.asarray(per_video, dtype=np.float64))}
+    return rouge_statistics(hypotheses, references.texts)
 
 
-def cider(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-) -> dict[str, tuple[float, Scores]]:
-    """Compute CIDEr-D with the reference code; :class:`CiderD` is the quick one."""
-    from pycocoevalcap.cider.cider import Cider
-
-    if not any(text for refs in references for text in refs):
-        # The reference code has no answer here: it takes the maximum of no numbers.
-        return {"CIDEr": (0.0, np.zeros(len(hypotheses)))}
-    score, per_video = Cider().compute_score(*_as_coco(hypotheses, references))
-    return {"CIDEr": (float(score), np.asarray(per_video, dtype=np.float64))}
-
-
-def _as_coco(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
-    """Return references and hypotheses as pycocoevalcap wants them: number -> list of strings."""
-    return dict(enumerate(map(list, references))), {i: [text] for i, text in enumerate(hypotheses)}
-
-
-def _regroup(texts: list[str], counts: list[int]) -> list[list[str]]:
-    ends = np.cumsum(counts).tolist()
-    return [texts[end - count : end] for end, count in zip(ends, counts, strict=True)]
+def cider(hypotheses: Sequence[str], references: References) -> Statistics:
+    """Compute CIDEr-D, with the idf of these references."""
+    return of_mean("CIDEr", references.cider.score([text.split() for text in hypotheses]))
 
 
 def _matched(
-    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]], *, allow_missing: bool
+    predictions: Mapping[Any, str], references: Mapping[Any, Sequence[str]], *, allow_missing: bool
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return both sides under the ids of the predictions, as strings and in their order."""
+    """Return both sides under the predicted ids, as strings, in the order of the references."""
     said = _by_string(predictions, "predictions")
     against = _by_string(references, "references")
     if not said:
@@ -226,20 +181,31 @@ def _matched(
                 f"the references for {name!r} must be a list of one or more texts, got {refs!r}"
             )
     unknown = [name for name in said if name not in against]
+    missing = [name for name in against if name not in said]
+    lacking = f"{_some(missing, len(against), 'ids with references')} have no prediction"
     if unknown:
         raise ValueError(
-            f"{_some(unknown, len(said), 'predicted ids')} have no references; the ids with "
-            f"references look like {_examples(against)}; leave these predictions out, or give "
-            f"the references they belong to"
+            f"{_some(unknown, len(said), 'predicted ids')} have no references"
+            f"{f', and {lacking}' if missing else ''}; the ids with references look like "
+            f"{_examples(against)}{_ending(unknown, against)}; leave these predictions out, or "
+            f"give the references they belong to"
         )
-    missing = [name for name in against if name not in said]
     if missing and not allow_missing:
         raise ValueError(
-            f"{_some(missing, len(against), 'ids with references')} have no prediction, which "
-            f"would make the score another one; add them, or pass --allow-missing to score the "
-            f"{len(said)} predicted ids alone"
+            f"{lacking}, which would make the score another one; add them, or pass "
+            f"--allow-missing to score the {len(said)} predicted ids alone"
         )
-    return said, {name: list(against[name]) for name in said}
+    # The order of the references, whatever that of the predictions: it is how they are kept.
+    both = [name for name in against if name in said]
+    return {name: said[name] for name in both}, {name: against[name] for name in both}
+
+
+def _ending(unknown: Collection[str], known: Collection[str]) -> str:
+    """Say where ids would fit but for the ending of a file's name."""
+    fits = [name for name in unknown if name.rpartition(".")[0] in known]
+    if not fits:
+        return ""
+    return f", and {len(fits)} would fit without the ending {fits[0][fits[0].rindex('.') :]!r}"
 
 
 def _by_string(side: Mapping[Any, Any], what: str) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""CIDEr-D in numpy, for what is scored often: validation after every epoch, and floors.
+"""CIDEr-D in numpy, for what is scored often: validation after every epoch, rewards, and floors.
 
 Vedantam, Zitnick and Parikh 2015, https://arxiv.org/abs/1411.5726: n-grams of 1 to 4 words weighed
 by tf-idf, clipped, with a Gaussian penalty on the length. Equal to pycocoevalcap's ``Cider``,
 which prepares the references anew for every call; here that is done once.
 
-Letters: V videos, R references, H hypotheses, P positions of words in captions, E entries (an
-n-gram in a caption), G distinct n-grams, M matches (a hypothesis' entry met in a reference).
+Letters: V videos, R references, H hypotheses, E entries (an n-gram in a caption), G distinct
+n-grams, M matches (a hypothesis' entry met in a reference).
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Tokens = Sequence[str]
-Ints = NDArray[np.int64]
+from reelscribe.pipeline.metrics.ngrams import ORDERS, Entries, Ints, Ngrams, Tokens, lengths
+
 Floats = NDArray[np.float64]
 
-ORDERS = 4
-"""N-grams of 1 to 4 words."""
 SIGMA = 6.0
 """Width of the penalty on a difference in length, in words."""
 
@@ -31,8 +29,6 @@ SIGMA = 6.0
 class _Order:
     """The references' n-grams of one length."""
 
-    keys_G: Ints
-    """The known n-grams, sorted: ``_join(number of the first n - 1 words, last word)``."""
     idf_G: Floats
     """log(V / number of videos whose references have it)."""
     codes_E: Ints
@@ -48,11 +44,18 @@ class _Order:
 class CiderD:
     """References made ready; :meth:`score` may be called any number of times.
 
+    Args:
+        references: tokens of each reference of each video.
+        ngrams: of all references, one video after another, where they are already counted; then
+            nothing but the number of references is looked at.
+
     Raises:
         ValueError: there is no video, or a video has no reference.
     """
 
-    def __init__(self, references: Sequence[Sequence[Tokens]]) -> None:
+    def __init__(
+        self, references: Sequence[Sequence[Tokens]], ngrams: Ngrams | None = None
+    ) -> None:
         counts = [len(refs) for refs in references]
         if not counts or not all(counts):
             raise ValueError(
@@ -60,24 +63,12 @@ class CiderD:
                 f"videos have none"
             )
         self._counts_V = np.array(counts, dtype=np.int64)
-        self._words: dict[str, int] = {}
-        captions = [tokens for refs in references for tokens in refs]
+        self._ngrams = ngrams or Ngrams([tokens for refs in references for tokens in refs])
         videos_R = np.repeat(np.arange(len(counts)), self._counts_V)
-        self._lengths_R = _lengths(captions)
-        numbers = [
-            self._words.setdefault(word, len(self._words))
-            for caption in captions
-            for word in caption
+        self._orders = [
+            _prepare(len(keys_G), entries, videos_R)
+            for keys_G, entries in zip(self._ngrams.known, self._ngrams.entries, strict=True)
         ]
-        words_P, captions_P, left_P = _positions(captions, numbers)
-        self._orders: list[_Order] = []
-        grams_P = np.zeros_like(words_P)
-        for order in range(1, ORDERS + 1):
-            fits_P = left_P >= order
-            keys = _join(grams_P, words_P, order)[fits_P]
-            keys_G, grams = np.unique(keys, return_inverse=True)
-            grams_P[fits_P] = grams
-            self._orders.append(_prepare(keys_G, grams, captions_P[fits_P], videos_R))
 
     @property
     def videos(self) -> int:
@@ -104,33 +95,19 @@ class CiderD:
             raise ValueError(
                 f"{len(hypotheses)} captions for {len(videos_H)} videos; give one each"
             )
-        # Words that no reference has get numbers after the known ones.
-        new: dict[str, int] = {}
-        known = self._words
-        numbers = [
-            known[word] if word in known else len(known) + new.setdefault(word, len(new))
-            for caption in hypotheses
-            for word in caption
-        ]
-        words_P, captions_P, left_P = _positions(hypotheses, numbers)
-        lengths_H = _lengths(hypotheses)
+        lengths_H = lengths(hypotheses)
         total_H = np.zeros(len(hypotheses))
-        grams_P = np.zeros_like(words_P)
-        for order, known_grams in enumerate(self._orders, start=1):
-            fits_P = left_P >= order
-            keys = _join(grams_P, words_P, order)[fits_P]
-            grams_P[fits_P] = _number(keys, known_grams.keys_G)
-            entries = grams_P[fits_P], captions_P[fits_P]
-            total_H += self._similarity(known_grams, *entries, videos_H, lengths_H)
+        for order, entries in zip(self._orders, self._ngrams.count(hypotheses), strict=True):
+            total_H += self._similarity(order, entries, videos_H, lengths_H)
         result: Floats = 10 * total_H / ORDERS / self._counts_V[videos_H]
         return result
 
     def _similarity(
-        self, order: _Order, grams: Ints, captions: Ints, videos_H: Ints, lengths_H: Ints
+        self, order: _Order, entries: Entries, videos_H: Ints, lengths_H: Ints
     ) -> Floats:
         """Sum, for each hypothesis, the clipped cosines with the references of its video."""
-        known = len(order.keys_G)
-        grams_E, hyps_E, counts_E = _count(grams, captions)
+        known = len(order.idf_G)
+        grams_E, hyps_E, counts_E = entries.grams_E, entries.captions_E, entries.counts_E
         idf_E = np.full(len(grams_E), np.log(self.videos))
         idf_E[grams_E < known] = order.idf_G[grams_E[grams_E < known]]
         weights_E = counts_E * idf_E
@@ -147,7 +124,7 @@ class CiderD:
         step_M = np.arange(len(own_M)) - np.repeat(np.cumsum(met_E) - met_E, met_E)
         theirs_M = first_E[own_M] + step_M
         hyps_M, refs_M = hyps_E[own_M], order.references_E[theirs_M]
-        gap_M = lengths_H[hyps_M] - self._lengths_R[refs_M]
+        gap_M = lengths_H[hyps_M] - self._ngrams.lengths_C[refs_M]
         product_M = np.minimum(weights_E[own_M], order.weights_E[theirs_M])
         product_M *= order.weights_E[theirs_M] / order.norms_R[refs_M]
         product_M *= np.exp(-(gap_M**2) / (2 * SIGMA**2))
@@ -185,87 +162,27 @@ def best_constant(
     return frequent[best], scores[best]
 
 
-def one_against_rest(references: Sequence[Sequence[str]], seed: int) -> float | None:
-    """Score a human: of each video, one caption drawn at random against the other references.
-
-    The human has one reference fewer than a model scored on the same videos, and an idf without
-    the captions drawn. With 20 references that hardly matters; with two or three, compare with a
-    model scored on as many references instead.
-
-    Args:
-        references: the tokenised references of each video, as strings.
-        seed: for the drawing.
-
-    Returns:
-        CIDEr, or None where a video has fewer than two references.
-    """
-    if any(len(refs) < 2 for refs in references):
-        return None
-    generator = np.random.default_rng(seed)
-    drawn = [int(generator.integers(len(refs))) for refs in references]
-    said = [refs[one].split() for refs, one in zip(references, drawn, strict=True)]
-    rest = [
-        [text.split() for i, text in enumerate(refs) if i != one]
-        for refs, one in zip(references, drawn, strict=True)
-    ]
-    return float(CiderD(rest).score(said).mean())
-
-
-def _positions(captions: Sequence[Tokens], numbers: list[int]) -> tuple[Ints, Ints, Ints]:
-    """Return for each word its number, its caption, and the words left in it (itself included)."""
-    lengths = _lengths(captions)
-    captions_P = np.repeat(np.arange(len(captions)), lengths)
-    left_P = np.repeat(np.cumsum(lengths), lengths) - np.arange(lengths.sum())
-    return np.array(numbers, dtype=np.int64), captions_P, left_P
-
-
-def _lengths(captions: Sequence[Tokens]) -> Ints:
-    return np.fromiter(map(len, captions), dtype=np.int64, count=len(captions))
-
-
-def _join(grams_P: Ints, words_P: Ints, order: int) -> Ints:
-    """Return, for each position, one number for the n-gram that starts there."""
-    last_P = np.zeros_like(words_P)
-    last_P[: max(0, len(words_P) - order + 1)] = words_P[order - 1 :]
-    return (grams_P << 32) | last_P if order > 1 else words_P
-
-
-def _number(keys: Ints, keys_G: Ints) -> Ints:
-    """Number n-grams: the known ones by their place in ``keys_G``, the others after them."""
-    if not len(keys_G):
-        return np.unique(keys, return_inverse=True)[1]
-    place = np.minimum(np.searchsorted(keys_G, keys), len(keys_G) - 1)
-    unknown = keys_G[place] != keys
-    place[unknown] = len(keys_G) + np.unique(keys[unknown], return_inverse=True)[1]
-    return place
-
-
-def _count(grams: Ints, captions: Ints) -> tuple[Ints, Ints, Ints]:
-    """Count each n-gram in each caption: n-gram, caption and count, sorted by caption."""
-    size = int(grams.max(initial=0)) + 1
-    codes_E, counts_E = np.unique(captions * size + grams, return_counts=True)
-    return codes_E % size, codes_E // size, counts_E
-
-
 def _norms(captions_E: Ints, weights_E: Floats, captions: int) -> Floats:
     norms = np.sqrt(np.bincount(captions_E, weights=weights_E**2, minlength=captions))
     norms[norms == 0] = 1
     return norms
 
 
-def _prepare(keys_G: Ints, grams: Ints, captions: Ints, videos_R: Ints) -> _Order:
+def _prepare(known: int, entries: Entries, videos_R: Ints) -> _Order:
     """Weigh the references' n-grams of one length and sort them by video."""
-    grams_E, refs_E, counts_E = _count(grams, captions)
-    codes_E = videos_R[refs_E] * len(keys_G) + grams_E
-    in_videos_G = np.bincount(np.unique(codes_E) % max(1, len(keys_G)), minlength=len(keys_G))
-    idf_G = np.log(videos_R[-1] + 1) - np.log(np.maximum(1, in_videos_G))
-    weights_E = counts_E * idf_G[grams_E]
+    grams_E, refs_E = entries.grams_E, entries.captions_E
+    codes_E = videos_R[refs_E] * known + grams_E
     # Stable: within a video and n-gram, the references stay in order.
     order_E = np.argsort(codes_E, kind="stable")
+    sorted_E = codes_E[order_E]
+    # Of equal codes the first; np.unique would take several times as long.
+    first_E = np.diff(sorted_E, prepend=-1) != 0
+    in_videos_G = np.bincount(sorted_E[first_E] % max(1, known), minlength=known)
+    idf_G = np.log(videos_R[-1] + 1) - np.log(np.maximum(1, in_videos_G))
+    weights_E = entries.counts_E * idf_G[grams_E]
     return _Order(
-        keys_G=keys_G,
         idf_G=idf_G,
-        codes_E=codes_E[order_E],
+        codes_E=sorted_E,
         references_E=refs_E[order_E],
         weights_E=weights_E[order_E],
         norms_R=_norms(refs_E, weights_E, len(videos_R)),

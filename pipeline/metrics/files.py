@@ -21,21 +21,34 @@ Pair = tuple[str, str]
 
 FORMS = (
     "JSON {id: caption or [captions]}",
-    'COCO [{"image_id", "caption"}] or {"annotations": [...]}',
+    'COCO [{"image_id", "caption"}] or {"annotations": [...]}, {"predictions": [...]}',
     'MSR-VTT {"sentences": [{"video_id", "caption"}]}, also zipped',
-    'MLDS [{"id", "caption": [...]}]',
+    'MLDS [{"id", "caption": [...]}], VATEX [{"videoID", "enCap": [...]}]',
     'JSON lines {"id", "caption", "references"}',
     "CSV whose header names an id and a caption",
     "TSV id, caption",
     "TSV system, id, caption",
+    "MSVD's corpus of 2010 (its English rows)",
 )
 """What can be read, for the message that nothing fits."""
 
 # The first name that is there is taken: COCO's annotations have an "id" of their own beside the
 # "image_id", and MSR-VTT's videos have both "id" and "video_id".
 ID_NAMES = ("image_id", "video_id", "videoid", "clip_id", "id", "video", "clip", "name", "path")
-CAPTION_NAMES = ("caption", "captions", "sentence", "description", "prediction", "text")
-REFERENCE_NAMES = ("references", *CAPTION_NAMES)
+CAPTION_NAMES = (
+    "caption",
+    "captions",
+    "sentence",
+    "description",
+    "prediction",
+    "hypothesis",
+    "text",
+    "encap",
+)
+REFERENCE_NAMES = ("references", "reference", "refs", *CAPTION_NAMES)
+
+_MSVD = ("videoid", "start", "end", "language", "description")
+"""The columns that tell MSVD's corpus of 2010."""
 
 
 def read_predictions(path: Path) -> dict[str, str]:
@@ -133,7 +146,12 @@ def _from_json(path: Path, text: str, role: Role) -> Iterator[Pair]:
     except (_TwiceError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from None
     match data:
-        case {"sentences": list(rows)} | {"annotations": list(rows)} | list(rows):
+        case (
+            {"sentences": list(rows)}
+            | {"annotations": list(rows)}
+            | {"predictions": list(rows)}
+            | list(rows)
+        ):
             yield from _from_rows(path, rows, role)
         case dict() if _key(data, ID_NAMES) and _key(data, _caption_names(role)):
             yield from _from_rows(path, [data], role)
@@ -216,6 +234,9 @@ def _from_table(path: Path, text: str, role: Role) -> Iterator[Pair]:
     key, caption_key = _first(ID_NAMES, columns), _first(_caption_names(role), columns)
     if key is not None and caption_key is not None:
         rows = csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=separator)
+        if set(_MSVD) <= set(columns):
+            yield from _from_msvd(rows, [columns.index(name) for name in _MSVD])
+            return
         yield from _from_columns(
             path,
             islice(rows, 1, None),
@@ -232,6 +253,16 @@ def _from_table(path: Path, text: str, role: Role) -> Iterator[Pair]:
     # The last two columns are the id and the caption; no quotes: a caption may start with one.
     lines = (line.rstrip("\r").split("\t") for line in text.lstrip("\r\n").split("\n"))
     yield from _from_columns(path, lines, len(columns), len(columns) - 2, len(columns) - 1)
+
+
+def _from_msvd(rows: Iterable[list[str]], places: list[int]) -> Iterator[Pair]:
+    """Read the English rows: a clip is a part of a YouTube video, so the video alone is no id."""
+    for row in islice(rows, 1, None):
+        if len(row) <= max(places):
+            continue
+        video, start, end, language, caption = (row[i].strip() for i in places)
+        if language == "English" and caption not in ("", "NULL"):
+            yield f"{video}_{start}_{end}", caption
 
 
 def _from_columns(
@@ -253,7 +284,10 @@ def _caption_names(role: Role) -> tuple[str, ...]:
 
 
 def _key(row: dict[str, Any], names: Iterable[str]) -> str | None:
-    return _first(names, row)
+    """Return the key of a row that goes by one of these names, in whatever case."""
+    by_name = {key.lower(): key for key in reversed(row)}
+    name = _first(names, by_name)
+    return None if name is None else by_name[name]
 
 
 def _first(names: Iterable[str], there: Iterable[Any]) -> str | None:

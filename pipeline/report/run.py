@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe.pipeline.files import read_json, read_jsonl
+from reelscribe.pipeline.report.captions import NAMES, caption_view
 from reelscribe.pipeline.report.pages import count, finite, number, percent, write_page
 from reelscribe.pipeline.report.plots import confusion, training_curves
 
@@ -192,6 +193,7 @@ def write_run_page(run: Path) -> Path:
         curves=training_curves(read_jsonl(run / "metrics.jsonl")),
         action=_action_parts(scores, predictions) if scores["task"] == "action" else None,
         caption=_caption_parts(predictions) if scores["task"] == "caption" else None,
+        view=_caption_view(scores, list(scored.values())),
         subset=bool(scores.get("subset")),
         missing=round(finite(scores.get("missing")) or 0),
         missing_named=[str(name) for name in scores.get("missing_named") or ()],
@@ -265,6 +267,16 @@ def _mistakes(predictions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if row.get("ranked") and row.get("label") not in (None, row["ranked"][0].get("label"))
     ]
     return sorted(wrong, key=lambda row: row["sure"], reverse=True)[:EXAMPLES]
+
+
+def _caption_view(
+    scores: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    if scores["task"] != "caption" or not rows:
+        return None
+    return caption_view(
+        scores, {name: [row[name] for row in rows] for name in NAMES if name in rows[0]}
+    )
 
 
 def _caption_parts(predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

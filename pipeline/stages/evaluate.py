@@ -17,11 +17,12 @@ from reelscribe.pipeline.files import read_jsonl, write_json, write_jsonl, write
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.metrics.actions import score_actions
-from reelscribe.pipeline.metrics.captions import NOTE, caption_context, score_captions
+from reelscribe.pipeline.metrics.captions import NOTE, score_captions
+from reelscribe.pipeline.metrics.card import caption_card
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.run import write_run_page
 
-VERSION = 1
+VERSION = 2
 
 NAMED = 12
 """Missing clips that scores.json and the page name; ``missing.txt`` names them all."""
@@ -108,23 +109,13 @@ def _actions(split: Split, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _captions(split: Split, rows: Sequence[Mapping[str, Any]], run: Path) -> dict[str, Any]:
     references = {row["id"]: row["references"] for row in rows}
     scores = score_captions({row["id"]: row["caption"] for row in rows}, references)
-    columns = [scores.per_video[name].tolist() for name in scores.per_video]
-    write_jsonl(
-        run / "per_video.jsonl",
-        (
-            {"id": name, **dict(zip(scores.per_video, values, strict=True))}
-            for name, *values in zip(scores.ids, *columns, strict=True)
-        ),
-    )
-    texts = [row["caption"] for row in rows]
+    write_jsonl(run / "per_video.jsonl", scores.rows())
     train_captions = (text for clip in split.train for text in clip.captions)
     return {
         **scores.corpus,
-        **caption_context(scores, train_captions=train_captions),
+        **caption_card(scores, train_captions=train_captions),
         "videos": len(rows),
         "references": sum(map(len, references.values())),
-        "distinct": len(set(texts)) / len(texts),
         "left_out": dict(scores.left_out),
-        "warnings": list(scores.warnings),
         "note": NOTE,
     }

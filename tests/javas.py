@@ -1,0 +1,30 @@
+"""Which Java processes are there: for tests of programs that must not be left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+
+def children() -> list[int]:
+    """The Java processes that this one started and that are still there."""
+    found = subprocess.check_output(
+        ["ps", "-o", "pid=,comm=", "--ppid", str(os.getpid())], text=True
+    )
+    return sorted(int(line.split()[0]) for line in found.splitlines() if "java" in line)
+
+
+def running(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def wait_for_end(pid: int, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while running(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not running(pid)
