@@ -81,6 +81,10 @@ def describe(
     out: Annotated[Path, typer.Option(help="The folder of the results.")],
     action: Annotated[Path | None, typer.Option(help="A run that names actions.")] = None,
     caption: Annotated[Path | None, typer.Option(help="A run that writes captions.")] = None,
+    segments: Annotated[
+        str, typer.Option(help="How long videos are cut: none, shots or fixed:10s.")
+    ] = "none",
+    parquet: Annotated[bool, typer.Option("--parquet", help="results.parquet too.")] = False,
     workers: Workers = None,
     ray_address: RayAddress = None,
     local: Local = False,
@@ -94,7 +98,9 @@ def describe(
     from reelscribe.pipeline.stages.describe import describe as run
 
     where = place(cache, workers, ray_address, local)
-    found = run(sources, out, where, action=action, caption=caption)
+    found = run(
+        sources, out, where, action=action, caption=caption, segments=segments, parquet=parquet
+    )
     if as_json:
         typer.echo(json.dumps(list(found.records), indent=2))
     else:

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import yaml
@@ -50,6 +50,30 @@ def write_json(path: Path, value: object) -> None:
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line."""
     write_whole(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+
+class Lines:
+    """JSON objects, one a line, written as they come: after a kill all whole lines are there.
+
+    The file is opened with the first line, so that a run that never comes to it leaves the old one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] | None = None
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Write one line, at once."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("wb")
+        self._file.write((json.dumps(row, allow_nan=False) + "\n").encode())
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; harmless where there is none."""
+        if self._file is not None:
+            self._file.close()
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -52,6 +52,8 @@ class Progress:
     def __init__(self, what: str, total: int, unit: str) -> None:
         self.what, self.total, self.unit = what, total, unit
         self.done = 0
+        self.beside = ""
+        """What is shown beside the rate."""
         self._note = ""
         self._started = self._spoken = monotonic()
         self._seen = deque([(self._started, 0)], maxlen=WINDOW)
@@ -122,7 +124,8 @@ class Progress:
             say(f"{self.what}: {self.done}/{self.total} in {seconds:.1f} s, {self._shown()}")
 
     def _shown(self) -> str:
-        return self._note or f"{self._rate():.1f} {self.unit}/s"
+        rate = self._note or f"{self._rate():.1f} {self.unit}/s"
+        return f"{rate}, {self.beside}" if self.beside else rate
 
     def _rate(self) -> float:
         """Return how many a second were done lately: those of the store come all at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -12,7 +13,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import av
+import pyarrow.parquet as pq
 import pytest
+import webvtt
+
+from reelscribe import pipeline as api
+from reelscribe.pipeline.execute import Runner
+from reelscribe.pipeline.inputs import Place
+from reelscribe.pipeline.stages import describe as describing
 
 Reelscribe = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -159,3 +168,124 @@ def test_names_that_are_no_text_are_described(
     assert ended.returncode == 0, ended.stderr
     found = [os.fsencode(Path(path).name) for path in described(tmp_path / "out")]
     assert sorted(found) == sorted(names)
+
+
+@pytest.fixture
+def long_video(trained: Any, tmp_path: Path) -> Path:
+    """Half a minute: made clips one after the other, copied packet by packet."""
+    path = tmp_path / "long" / "long.mp4"
+    path.parent.mkdir()
+    clips = sorted(Path(trained.clips).rglob("*.mp4"))[:12]
+    at = 0
+    with av.open(str(path), "w") as out:
+        stream: Any = None
+        for clip in clips:
+            with av.open(str(clip)) as file:
+                template = file.streams.video[0]
+                stream = stream or out.add_stream_from_template(template)
+                end = at
+                for packet in file.demux(template):
+                    if packet.pts is None or packet.dts is None:
+                        continue
+                    packet.pts += at
+                    packet.dts += at
+                    end = max(end, packet.pts + (packet.duration or 0))
+                    packet.stream = stream
+                    out.mux(packet)
+                at = end
+    return path
+
+
+@pytest.mark.parametrize("segments", ["fixed:5s", "shots"])
+def test_a_long_video_has_a_timeline(
+    trained: Any, long_video: Path, tmp_path: Path, reelscribe: Reelscribe, segments: str
+) -> None:
+    command = ["describe", long_video.parent, "--out", "out", "--local", "--segments", segments]
+    command += ["--action", trained.action, "--caption", trained.caption]
+    ended = reelscribe(*command)
+    assert ended.returncode == 0, ended.stderr
+    (row,) = described(tmp_path / "out").values()
+    spans = [(part["start"], part["end"]) for part in row["segments"]]
+    assert len(spans) >= 2
+    assert spans[0][0] == 0.0
+    assert spans[-1][1] == row["duration"] > 20
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
+    if segments == "fixed:5s":
+        assert [end - start for start, end in spans[:-1]] == [5.0] * (len(spans) - 1)
+    for part in row["segments"]:
+        assert part["actions"]
+        assert part["caption"]
+    best = {part["actions"][0]["label"] for part in row["segments"]}
+    assert row["actions"][0]["label"] in {
+        action["label"] for part in row["segments"] for action in part["actions"]
+    }
+    assert best
+    assert row["caption"] in {part["caption"] for part in row["segments"]}
+    # Subtitles, read by a parser that is not ours.
+    (track,) = (tmp_path / "out" / "subtitles").rglob("*.vtt")
+    cues = webvtt.read(str(track)).captions
+    assert len(cues) == len(spans)
+    assert [cue.start_in_seconds for cue in cues] == pytest.approx(
+        [int(start) for start, _ in spans]
+    )
+    assert len(webvtt.from_srt(str(track.with_suffix(".srt"))).captions) == len(spans)
+    # The second call encodes nothing.
+    assert "0 encoded now" in reelscribe(*command).stdout
+
+
+def test_the_same_content_is_described_once_and_listed_twice(
+    trained: Any, tmp_path: Path, reelscribe: Reelscribe
+) -> None:
+    clips = sorted(Path(trained.clips).rglob("*.mp4"))[:2]
+    (tmp_path / "in").mkdir()
+    for name, clip in {"a.mp4": clips[0], "b.mp4": clips[1], "c.mp4": clips[0]}.items():
+        shutil.copy(clip, tmp_path / "in" / name)
+    out = tmp_path / "out"
+    command = ["describe", "in", "--out", out, "--local", "--action", trained.action, "--parquet"]
+    ended = reelscribe(*command)
+    assert ended.returncode == 0, ended.stderr
+    rows = list(described(out).values())
+    assert [Path(row["path"]).name for row in rows] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert {**rows[0], "path": ""} == {**rows[2], "path": ""}
+    table = pq.read_table(out / "results.parquet").to_pylist()
+    assert table == rows
+    # A line a video as it ends, and hours of footage.
+    assert "in/a.mp4: " in ended.stderr
+    assert " h" in ended.stderr.splitlines()[-1] or "describe: 3/3" in ended.stderr
+
+
+def test_a_run_that_is_killed_leaves_whole_lines(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = sorted(Path(trained.clips).rglob("*.mp4"))[:9]
+    monkeypatch.setattr(describing, "BLOCK", 3)
+    real, blocks = describing._Run.block, []
+
+    def dies(self: Any, videos: Any, progress: Any) -> Any:
+        blocks.append(videos)
+        if len(blocks) == 3:
+            raise KeyboardInterrupt
+        return real(self, videos, progress)
+
+    monkeypatch.setattr(describing._Run, "block", dies)
+    place = Place(cache=trained.cache, runner=Runner(workers=1, local=True))
+    with pytest.raises(KeyboardInterrupt):
+        describing.describe(clips, tmp_path / "out", place, action=trained.action)
+    assert list(described(tmp_path / "out")) == [str(clip) for clip in clips[:6]]
+    monkeypatch.setattr(describing._Run, "block", real)
+    done = describing.describe(clips, tmp_path / "out", place, action=trained.action)
+    assert (len(done.records), done.encoded) == (9, 0)
+
+
+def test_a_library_call_gives_the_same_as_values(trained: Any, tmp_path: Path) -> None:
+    clips = sorted(Path(trained.clips).rglob("*.mp4"))[:2]
+    broken = tmp_path / "broken.mp4"
+    broken.touch()
+    first, second, third = api.describe(
+        [*clips, broken], tmp_path / "out", action=trained.action, cache=trained.cache, local=True
+    )
+    assert (first.path, first.ok, first.reason) == (clips[0], True, None)
+    assert first.actions[0].probability >= first.actions[1].probability
+    assert first.segments[0].end == first.duration
+    assert second.caption is None
+    assert (third.ok, third.reason, third.actions) == (False, "empty file", ())
