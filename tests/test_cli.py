@@ -151,19 +151,17 @@ def test_an_interrupted_run_ends_with_130_and_goes_on(
     assert "Traceback" not in errors
 
 
-def test_the_store_answers(
-    trained: Any, monkeypatch: pytest.MonkeyPatch, reelscribe: Reelscribe
-) -> None:
-    monkeypatch.setenv("REELSCRIBE_CACHE", str(trained.cache))
+def test_the_store_answers(trained: Any, reelscribe: Reelscribe) -> None:
+    video, *others = sorted(Path(trained.clips).rglob("*.mp4"))[:3]
+    reelscribe("encode", video, *others, "--local", "--set", "frames.count=4")
     held = json.loads(reelscribe("cache", "list", "--json").stdout)
-    assert [(h["videos"], h["settings"]["frames"]) for h in held] == [(36, {"count": 4})]
-    video = sorted(Path(trained.clips).rglob("*.mp4"))[0]
+    assert [(h["videos"], h["settings"]["frames"]) for h in held] == [(3, {"count": 4})]
     why = reelscribe("cache", "why", video, "--set", "frames.count=8").stdout
     assert "miss" in why
     assert "frames.count 4 -> 8" in why
     assert "hit" in reelscribe("cache", "why", video, "--set", "frames.count=4").stdout
     assert json.loads(reelscribe("cache", "verify", "--json").stdout) == {
-        "whole": 36,
+        "whole": 3,
         "removed": [],
     }
     assert reelscribe("cache", "prune", "--dry-run").returncode == 0
