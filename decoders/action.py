@@ -5,12 +5,14 @@ Shapes: B clips, T frames, D features a frame, H values a state, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
 from reelscribe.decoders.cells import create_cell, frame_mask
+from reelscribe.decoders.scaling import Standardise, create_norm
 
 POOLS = ("attention", "mean", "max", "last")
 
@@ -63,7 +65,7 @@ class Pool(nn.Module):
 class ActionHead(nn.Module):
     """Normalise, read with a cell, pool over time, classify.
 
-    Features are averages behind a ReLU, of any width and scale: each frame's are normalised first.
+    Features come in any width and scale, so they are normalised first (see scaling.py).
     With the cell ``none`` there is no memory to pool, so the pool is the mean whatever is asked:
     a config goes from ``lstm`` to its baseline in one word.
     """
@@ -79,11 +81,12 @@ class ActionHead(nn.Module):
         bidirectional: bool = True,
         pool: str = "attention",
         dropout: float = 0.5,
+        norm: str = "layer",
     ) -> None:
         super().__init__()
         if classes < 2:
             raise ValueError(f"an action head tells 2 or more classes apart, got {classes}")
-        self.norm = nn.LayerNorm(dim)
+        self.norm = create_norm(norm, dim)
         self.dropout = nn.Dropout(dropout)
         self.cell = create_cell(
             cell,
@@ -97,6 +100,11 @@ class ActionHead(nn.Module):
         asked = Pool(pool, width=width, directions=directions)
         self.pool = asked if self.cell.remembers else Pool("mean", width=width)
         self.classify = nn.Linear(width, classes)
+
+    def measure(self, feats: Iterable[Tensor]) -> None:
+        """Look at the training clips, (T, D) each, before the training: what the norm must know."""
+        if isinstance(self.norm, Standardise):
+            self.norm.measure(feats)
 
     def forward(self, feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         """Return logits_BK.

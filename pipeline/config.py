@@ -60,6 +60,11 @@ class DataConfig(Settings):
     """For made datasets: how many clips."""
     missing: Literal["refuse", "skip"] = "refuse"
     """What to do where the lists name clips that the disk does not have."""
+    leaks: Literal["refuse", "drop", "allow"] = "refuse"
+    """What to do where one and the same file, byte for byte, is in two parts of the split: ``drop``
+    leaves it out of the part that is learnt from. Either way the score card says so."""
+    reversed: bool = False
+    """Add every clip backwards, as a class of its own: can the head tell the arrow of time?"""
 
     @field_validator("split", mode="before")
     @classmethod
@@ -103,6 +108,9 @@ class ActionConfig(_HeadConfig):
     task: Literal["action"]
     pool: Literal["last", "mean", "max", "attention"] = "attention"
     """How the states of all frames become one vector."""
+    norm: Literal["layer", "standard"] = "layer"
+    """What is done to the features first: ``layer`` normalises each frame by itself, ``standard``
+    each dimension by its mean and spread over the training frames."""
 
 
 class CaptionConfig(_HeadConfig):

@@ -31,6 +31,11 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
         table.add_row("  one human against the rest", f"{scores['human']:.3f}")
     if scores.get("order_pairs") is not None:
         table.add_row("top1 of the order-only pairs", f"{scores['order_pairs']:.3f}")
+    if scores.get("direction") is not None:
+        table.add_row("  their direction alone (chance 0.5)", f"{scores['direction']:.3f}")
+    if leaked := (scores.get("leaks") or {}).get("found"):
+        allowed = scores["leaks"]["policy"] == "allow"
+        table.add_row("leaked clips", f"{len(leaked)} {'ALLOWED' if allowed else 'left out'}")
     table.add_row("videos", str(scores["videos"]))
     for metric, reason in scores.get("left_out", {}).items():
         table.add_row(f"{metric} left out", escape(reason))

@@ -29,6 +29,8 @@ VAL_CAPTIONS = 5
 class Example:
     """One clip as a head sees it."""
 
+    name: str = ""
+    """The clip's id, for messages."""
     feats_TD: Tensor
     label: int = -1
     captions: tuple[str, ...] = ()
