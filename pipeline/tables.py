@@ -25,6 +25,12 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
         low, high = scores["ci95"]
         table.add_row(f"[bold]{name}[/]", f"[bold]{scores[name]:.3f}[/]")
         table.add_row("  95 % interval", f"{low:.3f} to {high:.3f}")
+    if len(scores.get("seeds") or ()) > 1:
+        table.add_row(f"  spread over {len(scores['seeds'])} seeds", f"{scores['spread']:.3f}")
+    if len(scores.get("per_split") or ()) > 1:
+        for split, value in scores["per_split"].items():
+            table.add_row(f"  split {split}", f"{value:.3f}")
+    if scores.get("floor") is not None:
         floor = "majority class" if action else "best constant caption"
         table.add_row(f"  floor ({floor})", f"{scores['floor']:.3f}")
     if scores.get("human") is not None:
@@ -68,18 +74,23 @@ def compare_table(table: Mapping[str, Any]) -> Table:
 
 
 def _verdict(table: Mapping[str, Any]) -> str:
-    """Say how each cell stands against mean pooling, by the first seed's interval."""
-    by_cell = {row["cell"]: row for row in table["rows"]}
+    """Say which cells beat mean pooling, by the paired difference on the same test videos."""
     floor = f"floor {table['floor'] or 0.0:.3f}"
-    if "none" not in by_cell or len(by_cell) == 1:
+    pooled = next((row["score"] for row in table["rows"] if row["cell"] == "none"), None)
+    over = {row["cell"]: row["over_none"] for row in table["rows"] if "over_none" in row}
+    if pooled is None or not over:
         return floor
-    pooled = by_cell["none"]["score"]
-    beaten = [
-        row["cell"] for row in table["rows"] if row["cell"] != "none" and row["ci95"][0] <= pooled
+    said = [
+        f"{cell} {gap['gap']:+.3f} ({gap['ci95'][0]:+.3f} to {gap['ci95'][1]:+.3f})"
+        for cell, gap in over.items()
     ]
-    if not beaten:
-        return f"{floor}; every cell beats mean pooling ({pooled:.3f}) beyond its interval"
-    return f"{floor}; not clearly above mean pooling ({pooled:.3f}): {', '.join(beaten)}"
+    beaten = [cell for cell, gap in over.items() if gap["ci95"][0] <= 0]
+    plain = (
+        f"NOT clearly above mean pooling: {', '.join(beaten)}"
+        if beaten
+        else "every cell beats mean pooling"
+    )
+    return f"{floor}; against mean pooling ({pooled:.3f}), paired: {', '.join(said)}; {plain}"
 
 
 def _title(scores: Mapping[str, Any]) -> str:
