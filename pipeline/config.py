@@ -145,8 +145,8 @@ class TrainingConfig(Settings):
     seed: Seed = 0
     patience: Count = 6
     """Epochs without a better validation score before the training stops."""
-    clip_norm: Positive = 5.0
-    """The gradient's norm is cut to this; its norm before is logged."""
+    clip_norm: NotNegative = 5.0
+    """The gradient's norm is cut to this, and what it was is logged; 0 cuts nothing."""
 
 
 class Config(Settings):
