@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from reelscribe.pipeline import cli_heads
+from reelscribe.pipeline import cli_heads, cli_theory
 from reelscribe.pipeline.answers import (
     INTERRUPTED,
     OK,
@@ -135,6 +135,8 @@ def encode(
 app.command()(cli_heads.train)
 app.command()(cli_heads.evaluate)
 app.command()(cli_heads.compare)
+app.command()(cli_theory.lens)
+app.command()(cli_theory.memory)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -45,6 +45,26 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
     table.add_row("videos", str(scores["videos"]))
     for metric, reason in scores.get("left_out", {}).items():
         table.add_row(f"{metric} left out", escape(reason))
+    return table
+
+
+def memory_table(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Return who solved which task, and how soon."""
+    table = Table(title=f"{results[0]['length']} steps to be bridged", title_justify="left")
+    for name in ("task", "cell"):
+        table.add_column(name)
+    for name in ("score", "guessing", "solved", "steps", "largest norm"):
+        table.add_column(name, justify="right")
+    for row in results:
+        table.add_row(
+            row["task"],
+            row["cell"],
+            f"{row['score']:.3f} {row['measure']}",
+            f"{row['guess']:.3f}",
+            "yes" if row["solved"] else "NO",
+            str(row["steps"]),
+            f"{row['norm_max']:.2g}",
+        )
     return table
 
 

@@ -75,14 +75,15 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 
 
 @contextmanager
-def _drawing() -> Iterator[None]:
+def drawing() -> Iterator[None]:
+    """Draw in the pages' style while this is open."""
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # The browser draws the text, with fonts that matplotlib does not have.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
-def _svg(figure: Figure, label: str, *, titles: Mapping[str, str] | None = None) -> Markup:
+def svg(figure: Figure, label: str, *, titles: Mapping[str, str] | None = None) -> Markup:
     """Return ``figure`` as an ``<svg>`` element named ``label``; ``titles`` are tooltips by gid."""
     data = io.StringIO()
     figure.savefig(data, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -120,7 +121,7 @@ def training_curves(metrics: Sequence[Mapping[str, Any]]) -> Markup:
         metrics: the lines of metrics.jsonl; keys that are missing leave their line or panel out.
     """
     plots = []
-    with _drawing():
+    with drawing():
         for title, lines in PANELS:
             found = [(name, colour, _points(metrics, key)) for key, name, colour in lines]
             found = [line for line in found if line[2]]
@@ -156,7 +157,7 @@ def _curve_panel(title: str, lines: list[tuple[str, str, list[tuple[float, float
     axes.set_title(title)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    return _svg(figure, f"{title} over {len(lines[0][2])} epochs")
+    return svg(figure, f"{title} over {len(lines[0][2])} epochs")
 
 
 def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
@@ -170,7 +171,7 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
     side = min(4.0 + 0.13 * size, 11.5)
     font = 9 if size <= 16 else max(5.6, 9 - 0.06 * (size - 16))
     titles = {}
-    with _drawing():
+    with drawing():
         figure = Figure(figsize=(side + 0.7, side), layout="constrained")
         axes = figure.add_subplot()
         for true, row in enumerate(matrix):
@@ -185,7 +186,7 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
                     ink = PAPER if hits / total > 0.55 else INK
                     axes.text(guess, true, str(hits), ha="center", va="center", color=ink)
         _matrix_axes(axes, labels, font)
-        return _svg(figure, f"Confusion matrix of {size} classes, true by predicted", titles=titles)
+        return svg(figure, f"Confusion matrix of {size} classes, true by predicted", titles=titles)
 
 
 def _cell(axes: Axes, true: int, guess: int, *, share: float, gid: str) -> None:
@@ -234,7 +235,7 @@ def compare_bars(
         floor: the score that a constant answer gets, in the same unit, or None.
         percents: whether the axis reads 90% for 0.9.
     """
-    with _drawing():
+    with drawing():
         figure = Figure(figsize=(4.8, 0.9 + 0.42 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         for place, row in enumerate(rows):
@@ -264,4 +265,4 @@ def compare_bars(
         axes.margins(x=0.08)
         if percents:
             axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        return _svg(figure, f"{metric} of {len(rows)} cells, with 95% intervals and the floor")
+        return svg(figure, f"{metric} of {len(rows)} cells, with 95% intervals and the floor")

@@ -84,7 +84,7 @@ def describe(
     records: list[Record] = [_blank(video) for video in videos]
     reports = []
     for task, (head, manifest) in heads.items():
-        encoding, report = _features(videos, manifest, runs[task], place)
+        encoding, report = features_for(videos, manifest, runs[task], place)
         reports.append(report)
         _answer(records, videos, head, manifest, report, encoding)
     _note_failures(records, videos, reports)
@@ -110,7 +110,7 @@ def _blank(video: Path) -> Record:
     }
 
 
-def _features(
+def features_for(
     videos: Sequence[Path], manifest: Manifest, run: Path, place: Place
 ) -> tuple[Origin, Report]:
     """Bring the features that this head was trained on into the store."""
