@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from reelscribe.decoders.cells import create_cell, frame_mask
-from reelscribe.decoders.scaling import Standardise, create_norm
+from reelscribe.decoders.scaling import create_norm
 
 POOLS = ("attention", "mean", "max", "last")
 
@@ -82,15 +82,19 @@ class ActionHead(nn.Module):
         pool: str = "attention",
         dropout: float = 0.5,
         norm: str = "layer",
+        thin: int = 0,
     ) -> None:
         super().__init__()
         if classes < 2:
             raise ValueError(f"an action head tells 2 or more classes apart, got {classes}")
+        if thin < 0:
+            raise ValueError(f"thin is a number of frames, or 0 for all of them; got {thin}")
+        self.dim, self.thin = dim, thin
         self.norm = create_norm(norm, dim)
         self.dropout = nn.Dropout(dropout)
         self.cell = create_cell(
             cell,
-            dim=dim,
+            dim=self.norm.out_dim,
             hidden=hidden,
             layers=layers,
             bidirectional=bidirectional,
@@ -103,8 +107,26 @@ class ActionHead(nn.Module):
 
     def measure(self, feats: Iterable[Tensor]) -> None:
         """Look at the training clips, (T, D) each, before the training: what the norm must know."""
-        if isinstance(self.norm, Standardise):
-            self.norm.measure(feats)
+        self.norm.measure(feats)
+
+    def pick(self, feats_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``thin`` frames of each clip, or all: one out of each of as many equal pieces.
+
+        It is the middle one, but a random one while training: the same clip at other moments. A
+        clip of fewer frames is read whole.
+        """
+        most = int(lengths_B.max())
+        if not self.thin or most <= self.thin:
+            return feats_BTD, lengths_B
+        counts_B = lengths_B.clamp_max(self.thin)
+        shape = (len(feats_BTD), self.thin)
+        within_BN = torch.rand(shape) if self.training else torch.full(shape, 0.5)
+        pieces_BN = (torch.arange(self.thin) + within_BN).to(feats_BTD.device)
+        picks_BN = (pieces_BN * (lengths_B / counts_B)[:, None].to(pieces_BN)).long()
+        # Clips that are not thinned have pieces of one frame.
+        picks_BN = picks_BN.clamp_max(feats_BTD.shape[1] - 1)
+        rows_B1 = torch.arange(len(feats_BTD), device=feats_BTD.device)[:, None]
+        return feats_BTD[rows_B1, picks_BN], counts_B
 
     def forward(self, feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         """Return logits_BK.
@@ -112,7 +134,10 @@ class ActionHead(nn.Module):
         Raises:
             ValueError: the shapes do not fit, or a length is not within 1 to T.
         """
-        mask_BT = frame_mask(feats_BTD, lengths_B, dim=self.cell.dim)
-        states_BTH = self.cell(self.dropout(self.norm(feats_BTD)), lengths_B)
+        frame_mask(feats_BTD, lengths_B, dim=self.dim)
+        feats_BTD, lengths_B = self.pick(feats_BTD, lengths_B)
+        mask_BT = frame_mask(feats_BTD, lengths_B, dim=self.dim)
+        inputs_BTD = self.dropout(self.norm(feats_BTD, mask_BT))
+        states_BTH = self.cell(inputs_BTD, lengths_B)
         logits_BK: Tensor = self.classify(self.dropout(self.pool(states_BTH, mask_BT)))
         return logits_BK

@@ -114,6 +114,12 @@ def _rnn(
     return {}, (from_input + from_state).tanh(), memory_H
 
 
+def inputs(head: ActionHead, feats_TD: Tensor) -> Tensor:
+    """Return what the head's cell reads of a clip, (T, its width)."""
+    found: Tensor = head.norm(feats_TD[None], torch.ones(1, len(feats_TD), dtype=torch.bool))[0]
+    return found.detach()
+
+
 def arriving(head: ActionHead, feats_TD: Tensor) -> Tensor:
     """Return answers_TK: the probabilities after the first frame, the first two, ... all T."""
     frames = len(feats_TD)
@@ -128,9 +134,9 @@ def attention(head: ActionHead, feats_TD: Tensor) -> Tensor | None:
     """Return the weight of each frame (T), or None where the head's pool learns none."""
     if head.pool.kind != "attention":
         return None
-    feats_BTD, lengths_B = feats_TD[None], torch.tensor([len(feats_TD)])
+    lengths_B = torch.tensor([len(feats_TD)])
     with torch.no_grad():
-        states_BTH = head.cell(head.norm(feats_BTD), lengths_B)
+        states_BTH = head.cell(inputs(head, feats_TD)[None], lengths_B)
         return head.pool.weights(states_BTH, torch.ones(1, len(feats_TD), dtype=torch.bool))[0]
 
 
@@ -140,7 +146,7 @@ def input_gradients(head: ActionHead, feats_TD: Tensor, label: int) -> Tensor:
     Features are taken as the cell reads them, after the norm, so that cells can be compared.
     """
     with torch.enable_grad():
-        inputs_BTD = head.norm(feats_TD[None]).detach().requires_grad_()
+        inputs_BTD = inputs(head, feats_TD)[None].requires_grad_()
         lengths_B = torch.tensor([len(feats_TD)])
         mask_BT = torch.ones(1, len(feats_TD), dtype=torch.bool)
         logits_BK = head.classify(head.pool(head.cell(inputs_BTD, lengths_B), mask_BT))

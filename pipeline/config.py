@@ -9,11 +9,12 @@ from __future__ import annotations
 import os.path
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -108,9 +109,11 @@ class ActionConfig(_HeadConfig):
     task: Literal["action"]
     pool: Literal["last", "mean", "max", "attention"] = "attention"
     """How the states of all frames become one vector."""
-    norm: Literal["layer", "standard"] = "layer"
+    norm: Literal["layer", "standard", "motion"] = "layer"
     """What is done to the features first: ``layer`` normalises each frame by itself, ``standard``
-    each dimension by its mean and spread over the training frames."""
+    each dimension over the training frames, ``motion`` keeps what sets frames of a clip apart."""
+    thin: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0
+    """Read this many of a clip's frames, at random moments while training; 0 reads all."""
 
 
 class CaptionConfig(_HeadConfig):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from reelscribe.decoders import CELLS
 from reelscribe.decoders.action import POOLS, ActionHead, Pool
+from reelscribe.decoders.cells import frame_mask
 
 DIM, CLASSES = 12, 4
 
@@ -146,7 +147,9 @@ def test_last_pool_meets_the_end_of_each_direction(directions: str) -> None:
     assert head.pool.directions == (2 if bidirectional else 1)
     feats_BTD, lengths_B = torch.rand(1, 3, DIM), torch.tensor([3])
     mask_BT = torch.ones(1, 3, dtype=torch.bool)
-    states_BTH = head.cell(head.norm(feats_BTD), lengths_B)
+    states_BTH = head.cell(
+        head.norm(feats_BTD, frame_mask(feats_BTD, lengths_B, dim=DIM)), lengths_B
+    )
     pooled_H = head.pool(states_BTH, mask_BT)[0]
     assert torch.equal(pooled_H[:4], states_BTH[0, 2, :4])
     if bidirectional:

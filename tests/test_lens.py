@@ -15,6 +15,7 @@ from torch import nn
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.cells import Recurrent, create_cell
 from reelscribe.decoders.lens import arriving, attention, input_gradients, reach, trace
+from reelscribe.decoders.scaling import Standardise
 
 Reelscribe = Callable[..., CompletedProcess[str]]
 T, D, H, K = 9, 5, 4, 3
@@ -117,7 +118,7 @@ def test_attention_is_what_the_pool_weighs_by() -> None:
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "transformer", "none"])
 def test_gradients_are_those_of_finite_differences(cell: str) -> None:
     made = head(cell).double()
-    made.norm = nn.Identity()
+    made.norm = Standardise(D).double()
     feats_TD = torch.randn(T, D, dtype=torch.float64)
     lengths_B = torch.tensor([T])
 

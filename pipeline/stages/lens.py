@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from reelscribe.datasets.features import SUFFIXES
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.cells import Recurrent
-from reelscribe.decoders.lens import arriving, attention, input_gradients, reach, trace
-from reelscribe.pipeline.cache import FeatureStore
+from reelscribe.decoders.lens import arriving, attention, input_gradients, inputs, reach, trace
+from reelscribe.pipeline.cache import Features, FeatureStore
 from reelscribe.pipeline.checkpoint import Manifest, load_head
 from reelscribe.pipeline.files import write_json
 from reelscribe.pipeline.finding import find_videos
@@ -85,8 +86,8 @@ def look(
         if clip in report.contents:
             store = FeatureStore(encoding.store)
             features = read_features(store, clip, report.contents[clip], encoding)
-            feats_TD = torch.from_numpy(features.feats_TD)
-            times = [round(float(second), 3) for second in features.pts_T]
+            feats_TD, pts_T = _picked(head, features)
+            times = [round(float(second), 3) for second in pts_T]
             heads = {str(manifest.head["cell"]): head, **others}
             seen.append(
                 {"path": str(clip), "times": times, **_look(heads, manifest, feats_TD, label)}
@@ -105,6 +106,13 @@ def _action(run: Path) -> tuple[ActionHead, Manifest]:
     return head, manifest
 
 
+def _picked(head: ActionHead, features: Features) -> tuple[Tensor, Tensor]:
+    """Return the frames that the head reads, and their times."""
+    columns = np.column_stack((features.feats_TD, features.pts_T))
+    picked_BTD, _ = head.pick(torch.from_numpy(columns)[None], torch.tensor([len(columns)]))
+    return picked_BTD[0, :, :-1].float(), picked_BTD[0, :, -1]
+
+
 def _look(
     heads: Mapping[str, ActionHead], manifest: Manifest, feats_TD: Tensor, label: str | None
 ) -> dict[str, Any]:
@@ -113,7 +121,7 @@ def _look(
     number = manifest.labels.index(label) if label is not None else int(answers_TK[-1].argmax())
     weights_T = attention(head, feats_TD)
     cell = head.cell
-    traces = trace(cell, head.norm(feats_TD)) if isinstance(cell, Recurrent) else []
+    traces = trace(cell, inputs(head, feats_TD)) if isinstance(cell, Recurrent) else []
     return {
         "cell": manifest.head["cell"],
         "label": manifest.labels[number],
@@ -133,7 +141,7 @@ def _look(
             name: input_gradients(one, feats_TD, number).tolist() for name, one in heads.items()
         },
         "reach": {
-            name: reach(one.cell, one.norm(feats_TD)).tolist()
+            name: reach(one.cell, inputs(one, feats_TD)).tolist()
             for name, one in heads.items()
             if isinstance(one.cell, Recurrent)
         },
