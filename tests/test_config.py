@@ -78,7 +78,8 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         },
     )
     expected = [
-        "data.dataset: no dataset 'ucf11'; there are: ucf101, msrvtt, msvd, folder, theatre; "
+        "data.dataset: no dataset 'ucf11'; there are: ucf101, hmdb51, kinetics, msrvtt, msvd, "
+        "folder, theatre; "
         "did you mean 'ucf101'?",
         "data.root: /no/such/folder does not exist (looked from",
         "data.splitt: no such key; there are: dataset, root, annotations, split, seed, clips, "
