@@ -65,6 +65,8 @@ class Pool(nn.Module):
 class ActionHead(nn.Module):
     """Normalise, read with a cell, pool over time, classify.
 
+    With ``both_ways`` the second half of the classes are those of the first half backwards: a clip
+    is then asked about as it is and reversed, and the mean of both is the answer.
     Features come in any width and scale, so they are normalised first (see scaling.py).
     With the cell ``none`` there is no memory to pool, so the pool is the mean whatever is asked:
     a config goes from ``lstm`` to its baseline in one word.
@@ -83,13 +85,19 @@ class ActionHead(nn.Module):
         dropout: float = 0.5,
         norm: str = "layer",
         thin: int = 0,
+        both_ways: bool = False,
     ) -> None:
         super().__init__()
         if classes < 2:
             raise ValueError(f"an action head tells 2 or more classes apart, got {classes}")
         if thin < 0:
             raise ValueError(f"thin is a number of frames, or 0 for all of them; got {thin}")
-        self.dim, self.thin = dim, thin
+        if both_ways and classes % 2:
+            raise ValueError(
+                f"both_ways needs as many classes forwards as backwards, got {classes} in all; it "
+                "goes with data.reversed"
+            )
+        self.dim, self.thin, self.both_ways = dim, thin, both_ways
         self.norm = create_norm(norm, dim)
         self.dropout = nn.Dropout(dropout)
         self.cell = create_cell(
@@ -136,8 +144,27 @@ class ActionHead(nn.Module):
         """
         frame_mask(feats_BTD, lengths_B, dim=self.dim)
         feats_BTD, lengths_B = self.pick(feats_BTD, lengths_B)
+        logits_BK = self._read(feats_BTD, lengths_B)
+        if self.both_ways and not self.training:
+            # Of a clip's reverse, "X backwards" says the same as "X" of the clip itself.
+            back_BK = self._read(reverse(feats_BTD, lengths_B), lengths_B)
+            swapped_BK = back_BK.roll(back_BK.shape[1] // 2, dims=1)
+            logits_BK = (logits_BK.log_softmax(1) + swapped_BK.log_softmax(1)) / 2
+        return logits_BK
+
+    def _read(self, feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         mask_BT = frame_mask(feats_BTD, lengths_B, dim=self.dim)
         inputs_BTD = self.dropout(self.norm(feats_BTD, mask_BT))
         states_BTH = self.cell(inputs_BTD, lengths_B)
         logits_BK: Tensor = self.classify(self.dropout(self.pool(states_BTH, mask_BT)))
         return logits_BK
+
+
+def reverse(feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+    """Return each clip's own frames from the last to the first; its padding stays behind them."""
+    places_BT = torch.arange(feats_BTD.shape[1], device=feats_BTD.device).expand(
+        feats_BTD.shape[:2]
+    )
+    ends_B1 = lengths_B.to(feats_BTD.device)[:, None]
+    turned_BT = torch.where(places_BT < ends_B1, ends_B1 - 1 - places_BT, places_BT)
+    return feats_BTD.gather(1, turned_BT[:, :, None].expand_as(feats_BTD))

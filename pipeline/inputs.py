@@ -116,6 +116,8 @@ def load_split(config: Config) -> Split:
         ValueError: clips are missing and the config does not allow that, or the split cannot be
             trained on.
     """
+    if getattr(config.head, "both_ways", False) and not config.data.reversed:
+        raise ValueError("head.both_ways is true and data.reversed is not; set both or neither")
     dataset = resolve(DATASETS, config.data.dataset, "dataset")
     split: Split = dataset.load(source(config.data, config.encoder.precomputed))
     if split.missing:
@@ -174,7 +176,8 @@ def _refuse_unusable(split: Split, config: Config) -> None:
         clips = split.part(part)
         if not clips:
             raise ValueError(
-                f"{split.dataset} split {split.name} has no {part} clips under {config.data.root}"
+                f"{split.dataset} split {split.name} has no {part} clips under {config.data.root}; "
+                "for train, val and test a class needs three clips of different groups"
             )
         bare = [c.id for c in clips if not (c.label if task == "action" else c.captions)]
         if bare:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,3 +88,9 @@ def test_what_has_no_memory_is_right_half_of_the_time(
         assert scores["order_pairs"] <= 0.5
     else:
         assert scores["direction"] == scores["order_pairs"] == 1.0
+
+
+def test_both_ways_without_reversed_clips_is_refused(trained: Any) -> None:
+    config = load_config(Path("theatre"), [*trained.settings("action"), "head.both_ways=true"])
+    with pytest.raises(ValueError, match=r"head.both_ways is true and data.reversed is not; set"):
+        load_split(config)
