@@ -10,6 +10,8 @@ from __future__ import annotations
 
 DATASETS = {
     "ucf101": "reelscribe.datasets.ucf101",
+    "hmdb51": "reelscribe.datasets.hmdb51",
+    "kinetics": "reelscribe.datasets.kinetics",
     "msrvtt": "reelscribe.datasets.msrvtt",
     "msvd": "reelscribe.datasets.msvd",
     "folder": "reelscribe.datasets.folder",

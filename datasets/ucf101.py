@@ -23,6 +23,8 @@ from reelscribe.datasets import tables
 from reelscribe.datasets.clip import Clip, Finding, Source, Split
 
 SPLITS = ("1", "2", "3")
+EACH = SPLITS
+"""What ``data.split: all`` is the mean of."""
 
 VAL_GROUPS = 3
 """UCF101 has no official validation part: of each class's groups in the train list, this many with

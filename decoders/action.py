@@ -5,12 +5,14 @@ Shapes: B clips, T frames, D features a frame, H values a state, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
 from reelscribe.decoders.cells import create_cell, frame_mask
+from reelscribe.decoders.scaling import create_norm
 
 POOLS = ("attention", "mean", "max", "last")
 
@@ -63,7 +65,9 @@ class Pool(nn.Module):
 class ActionHead(nn.Module):
     """Normalise, read with a cell, pool over time, classify.
 
-    Features are averages behind a ReLU, of any width and scale: each frame's are normalised first.
+    With ``both_ways`` the second half of the classes are those of the first half backwards: a clip
+    is then asked about as it is and reversed, and the mean of both is the answer.
+    Features come in any width and scale, so they are normalised first (see scaling.py).
     With the cell ``none`` there is no memory to pool, so the pool is the mean whatever is asked:
     a config goes from ``lstm`` to its baseline in one word.
     """
@@ -79,15 +83,26 @@ class ActionHead(nn.Module):
         bidirectional: bool = True,
         pool: str = "attention",
         dropout: float = 0.5,
+        norm: str = "layer",
+        thin: int = 0,
+        both_ways: bool = False,
     ) -> None:
         super().__init__()
         if classes < 2:
             raise ValueError(f"an action head tells 2 or more classes apart, got {classes}")
-        self.norm = nn.LayerNorm(dim)
+        if thin < 0:
+            raise ValueError(f"thin is a number of frames, or 0 for all of them; got {thin}")
+        if both_ways and classes % 2:
+            raise ValueError(
+                f"both_ways needs as many classes forwards as backwards, got {classes} in all; it "
+                "goes with data.reversed"
+            )
+        self.dim, self.thin, self.both_ways = dim, thin, both_ways
+        self.norm = create_norm(norm, dim)
         self.dropout = nn.Dropout(dropout)
         self.cell = create_cell(
             cell,
-            dim=dim,
+            dim=self.norm.out_dim,
             hidden=hidden,
             layers=layers,
             bidirectional=bidirectional,
@@ -98,13 +113,58 @@ class ActionHead(nn.Module):
         self.pool = asked if self.cell.remembers else Pool("mean", width=width)
         self.classify = nn.Linear(width, classes)
 
+    def measure(self, feats: Iterable[Tensor]) -> None:
+        """Look at the training clips, (T, D) each, before the training: what the norm must know."""
+        self.norm.measure(feats)
+
+    def pick(self, feats_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``thin`` frames of each clip, or all: one out of each of as many equal pieces.
+
+        It is the middle one, but a random one while training: the same clip at other moments. A
+        clip of fewer frames is read whole.
+        """
+        most = int(lengths_B.max())
+        if not self.thin or most <= self.thin:
+            return feats_BTD, lengths_B
+        counts_B = lengths_B.clamp_max(self.thin)
+        shape = (len(feats_BTD), self.thin)
+        within_BN = torch.rand(shape) if self.training else torch.full(shape, 0.5)
+        pieces_BN = (torch.arange(self.thin) + within_BN).to(feats_BTD.device)
+        picks_BN = (pieces_BN * (lengths_B / counts_B)[:, None].to(pieces_BN)).long()
+        # Clips that are not thinned have pieces of one frame.
+        picks_BN = picks_BN.clamp_max(feats_BTD.shape[1] - 1)
+        rows_B1 = torch.arange(len(feats_BTD), device=feats_BTD.device)[:, None]
+        return feats_BTD[rows_B1, picks_BN], counts_B
+
     def forward(self, feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         """Return logits_BK.
 
         Raises:
             ValueError: the shapes do not fit, or a length is not within 1 to T.
         """
-        mask_BT = frame_mask(feats_BTD, lengths_B, dim=self.cell.dim)
-        states_BTH = self.cell(self.dropout(self.norm(feats_BTD)), lengths_B)
+        frame_mask(feats_BTD, lengths_B, dim=self.dim)
+        feats_BTD, lengths_B = self.pick(feats_BTD, lengths_B)
+        logits_BK = self._read(feats_BTD, lengths_B)
+        if self.both_ways and not self.training:
+            # Of a clip's reverse, "X backwards" says the same as "X" of the clip itself.
+            back_BK = self._read(reverse(feats_BTD, lengths_B), lengths_B)
+            swapped_BK = back_BK.roll(back_BK.shape[1] // 2, dims=1)
+            logits_BK = (logits_BK.log_softmax(1) + swapped_BK.log_softmax(1)) / 2
+        return logits_BK
+
+    def _read(self, feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+        mask_BT = frame_mask(feats_BTD, lengths_B, dim=self.dim)
+        inputs_BTD = self.dropout(self.norm(feats_BTD, mask_BT))
+        states_BTH = self.cell(inputs_BTD, lengths_B)
         logits_BK: Tensor = self.classify(self.dropout(self.pool(states_BTH, mask_BT)))
         return logits_BK
+
+
+def reverse(feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+    """Return each clip's own frames from the last to the first; its padding stays behind them."""
+    places_BT = torch.arange(feats_BTD.shape[1], device=feats_BTD.device).expand(
+        feats_BTD.shape[:2]
+    )
+    ends_B1 = lengths_B.to(feats_BTD.device)[:, None]
+    turned_BT = torch.where(places_BT < ends_B1, ends_B1 - 1 - places_BT, places_BT)
+    return feats_BTD.gather(1, turned_BT[:, :, None].expand_as(feats_BTD))

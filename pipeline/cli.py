@@ -17,14 +17,13 @@ from typing import Annotated
 
 import typer
 
+from reelscribe.pipeline import cli_heads, cli_theory
 from reelscribe.pipeline.answers import (
     INTERRUPTED,
     OK,
     OURS,
     SOME_FAILED,
     WRONG,
-    answer,
-    exit_over,
     leave,
     show,
     show_findings,
@@ -111,85 +110,11 @@ def describe(
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
-def train(
-    config: ConfigPath,
-    overrides: Set = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a training that was cut off.")
-    ] = False,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    local: Local = False,
-    cache: Cache = None,
-    as_json: Json = False,
-) -> None:
-    """Whatever is stale of encode -> train -> predict -> evaluate, into the run.
-
-    Example: `reelscribe train ucf101 --set data.root=data/UCF-101`
-    """
-    from reelscribe.pipeline.config import load_config
-    from reelscribe.pipeline.runs import train_run
-
-    settings = load_config(config, overrides or [])
-    result = train_run(settings, place(cache, workers, ray_address, local), resume=resume)
-    answer(result.scores, result.run, as_json)
-    exit_over(result.failed)
-
-
-@app.command()
-def evaluate(
-    config: ConfigPath,
-    overrides: Set = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    local: Local = False,
-    cache: Cache = None,
-    as_json: Json = False,
-) -> None:
-    """Predict and score again from the run's checkpoint.
-
-    Example: `reelscribe evaluate msvd --set head.beam=10`
-    """
-    from reelscribe.pipeline.config import load_config
-    from reelscribe.pipeline.runs import evaluate_run
-
-    settings = load_config(config, overrides or [])
-    result = evaluate_run(settings, place(cache, workers, ray_address, local))
-    answer(result.scores, result.run, as_json)
-    exit_over(result.failed)
-
-
-@app.command()
-def compare(
-    config: ConfigPath,
-    cells: Annotated[str, typer.Option(help="Names, parted by commas.")] = "none,rnn,gru,lstm",
-    seeds: Annotated[int, typer.Option(help="How often each is trained.")] = 1,
-    overrides: Set = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    local: Local = False,
-    cache: Cache = None,
-    as_json: Json = False,
-) -> None:
-    """Train each cell on the same features and budget; one table.
-
-    Example: `reelscribe compare ucf101 --cells none,lstm --seeds 3`
-    """
-    from reelscribe.pipeline.config import load_config
-    from reelscribe.pipeline.runs import compare as run
-    from reelscribe.pipeline.tables import compare_table
-
-    settings = load_config(config, overrides or [])
-    where = place(cache, workers, ray_address, local)
-    names = [name.strip() for name in cells.split(",") if name.strip()]
-    result = run(settings, where, cells=names, seeds=seeds)
-    show(result.scores, compare_table(result.scores), as_json)
-    if not as_json:
-        typer.echo(f"open {result.run / 'report' / 'index.html'}")
-    exit_over(result.failed)
-
-
+app.command()(cli_heads.train)
+app.command()(cli_heads.evaluate)
+app.command()(cli_heads.compare)
+app.command()(cli_theory.lens)
+app.command()(cli_theory.memory)
 app.command()(score)
 
 
@@ -204,14 +129,20 @@ def plan(
     from reelscribe.pipeline.config import load_config
     from reelscribe.pipeline.inputs import load_split
     from reelscribe.pipeline.plan import plan as steps_of
+    from reelscribe.pipeline.repeats import runs_of
 
     settings = load_config(config, overrides or [])
-    steps = steps_of(settings, load_split(settings), cache or default_cache())
+    rows = [
+        vars(step) | ({} if one.output == settings.output else {"run": str(one.output)})
+        for one in runs_of(settings)
+        for step in steps_of(one, load_split(one), cache or default_cache())
+    ]
     if as_json:
-        typer.echo(json.dumps([vars(step) for step in steps], indent=2))
+        typer.echo(json.dumps(rows, indent=2))
         return
-    for step in steps:
-        typer.echo(f"{step.stage:9} {'fresh' if step.fresh else 'RUNS '}  {step.why}")
+    for row in rows:
+        where = f"{row['run']}: " if "run" in row else ""
+        typer.echo(f"{row['stage']:9} {'fresh' if row['fresh'] else 'RUNS '}  {where}{row['why']}")
 
 
 @app.command()
@@ -224,9 +155,14 @@ def doctor(config: ConfigPath, overrides: Set = None, as_json: Json = False) -> 
     from reelscribe.pipeline.config import load_config
     from reelscribe.pipeline.inputs import source
     from reelscribe.pipeline.names import resolve
+    from reelscribe.pipeline.repeats import splits_of
 
-    data = load_config(config, overrides or []).data
-    findings = list(resolve(DATASETS, data.dataset, "dataset").examine(source(data)))
+    settings = load_config(config, overrides or [])
+    dataset = resolve(DATASETS, settings.data.dataset, "dataset")
+    found = [
+        finding for one in splits_of(settings) for finding in dataset.examine(source(one.data))
+    ]
+    findings = list(dict.fromkeys(found))  # What is true of the disk is true of each split.
     show_findings(findings, as_json)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(WRONG)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os.path
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -60,6 +61,11 @@ class DataConfig(Settings):
     """For made datasets: how many clips."""
     missing: Literal["refuse", "skip"] = "refuse"
     """What to do where the lists name clips that the disk does not have."""
+    leaks: Literal["refuse", "drop", "allow"] = "refuse"
+    """What to do where one and the same file, byte for byte, is in two parts of the split: ``drop``
+    leaves it out of the part that is learnt from. Either way the score card says so."""
+    reversed: bool = False
+    """Add every clip backwards, as a class of its own: can the head tell the arrow of time?"""
 
     @field_validator("split", mode="before")
     @classmethod
@@ -103,6 +109,13 @@ class ActionConfig(_HeadConfig):
     task: Literal["action"]
     pool: Literal["last", "mean", "max", "attention"] = "attention"
     """How the states of all frames become one vector."""
+    norm: Literal["layer", "standard", "motion"] = "layer"
+    """What is done to the features first: ``layer`` normalises each frame by itself, ``standard``
+    each dimension over the training frames, ``motion`` keeps what sets frames of a clip apart."""
+    thin: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0
+    """Read this many of a clip's frames, at random moments while training; 0 reads all."""
+    both_ways: bool = False
+    """With ``data.reversed``: answer from the clip and its reverse together."""
 
 
 class CaptionConfig(_HeadConfig):
@@ -137,8 +150,8 @@ class TrainingConfig(Settings):
     seed: Seed = 0
     patience: Count = 6
     """Epochs without a better validation score before the training stops."""
-    clip_norm: Positive = 5.0
-    """The gradient's norm is cut to this; its norm before is logged."""
+    clip_norm: NotNegative = 5.0
+    """The gradient's norm is cut to this, and what it was is logged; 0 cuts nothing."""
 
 
 class Config(Settings):

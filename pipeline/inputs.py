@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reelscribe.datasets.backwards import with_reversed
 from reelscribe.datasets.catalog import DATASETS
 from reelscribe.datasets.clip import Clip, Part, Source, Split
 from reelscribe.datasets.features import scan
@@ -19,6 +20,7 @@ from reelscribe.datasets.splitting import split_by_group
 from reelscribe.pipeline.cache import FeatureStore
 from reelscribe.pipeline.config import Config, DataConfig
 from reelscribe.pipeline.execute import Runner, stop
+from reelscribe.pipeline.leaks import guard_leaks
 from reelscribe.pipeline.names import resolve
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.recipe import Recipe
@@ -50,6 +52,8 @@ class Material:
     """The sha256 of each video that has features."""
     failed: Mapping[Path, str]
     """The reason of each video that has none."""
+    leaks: tuple[str, ...] = ()
+    """A line for each clip whose bytes were found in two parts (see leaks.py)."""
 
     @property
     def recipe(self) -> Recipe:
@@ -74,7 +78,11 @@ class Material:
             features = read_features(self.store, clip.path, sha256, self.encoding)
             label = -1 if clip.label is None else number[clip.label]
             feats_TD = torch.from_numpy(features.feats_TD)
-            found.append(Example(feats_TD=feats_TD, label=label, captions=clip.captions))
+            if clip.backwards:
+                feats_TD = feats_TD.flip(0)
+            found.append(
+                Example(name=clip.id, feats_TD=feats_TD, label=label, captions=clip.captions)
+            )
         return found
 
     def digest(self, clips: Iterable[Clip]) -> str:
@@ -108,6 +116,8 @@ def load_split(config: Config) -> Split:
         ValueError: clips are missing and the config does not allow that, or the split cannot be
             trained on.
     """
+    if getattr(config.head, "both_ways", False) and not config.data.reversed:
+        raise ValueError("head.both_ways is true and data.reversed is not; set both or neither")
     dataset = resolve(DATASETS, config.data.dataset, "dataset")
     split: Split = dataset.load(source(config.data, config.encoder.precomputed))
     if split.missing:
@@ -121,6 +131,8 @@ def load_split(config: Config) -> Split:
         say(f"a subset: {len(split.missing)} listed clips are not on disk ({named})")
     if split.train and not split.val:
         split = _with_val(split, config.data.seed)
+    if config.data.reversed:
+        split = with_reversed(split)
     _refuse_unusable(split, config)
     return split
 
@@ -136,19 +148,25 @@ def _with_val(split: Split, seed: int) -> Split:
 
 
 def gather(config: Config, split: Split, place: Place) -> Material:
-    """Encode what the store lacks of the split, and return it with its features."""
+    """Encode what the store lacks of the split, and return it with its features.
+
+    Raises:
+        ValueError: one video is in two parts, and ``data.leaks`` does not say what to do then.
+    """
     encoding = origin(config.frames, config.encoder, place.cache)
     clips = list(split.clips())
     paths = [clip.path for clip in clips]
     report = encode_with_progress(paths, encoding, place.runner, what="encode", unit="clips")
     stop()  # What trains next has the machine for itself.
     say(f"encode: {report.encoded} encoded, {len(report.contents) - report.encoded} from the store")
+    split, leaks = guard_leaks(split, report.contents, config.data.leaks)
     return Material(
         split=split,
         encoding=encoding,
         store=FeatureStore(place.cache),
         contents=report.contents,
         failed=report.failed,
+        leaks=leaks,
     )
 
 
@@ -158,7 +176,8 @@ def _refuse_unusable(split: Split, config: Config) -> None:
         clips = split.part(part)
         if not clips:
             raise ValueError(
-                f"{split.dataset} split {split.name} has no {part} clips under {config.data.root}"
+                f"{split.dataset} split {split.name} has no {part} clips under {config.data.root}; "
+                "for train, val and test a class needs three clips of different groups"
             )
         bare = [c.id for c in clips if not (c.label if task == "action" else c.captions)]
         if bare:

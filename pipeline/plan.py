@@ -18,6 +18,7 @@ from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_json, write_json
 from reelscribe.pipeline.index import HashIndex
 from reelscribe.pipeline.inputs import Material
+from reelscribe.pipeline.leaks import guard_leaks
 from reelscribe.pipeline.recipe import differences
 from reelscribe.pipeline.stages import evaluate, predict, train
 from reelscribe.pipeline.stages.encode import origin, stored_as
@@ -109,8 +110,9 @@ def _encoding(config: Config, split: Split, cache: Path) -> tuple[list[Step], Ma
             f"moved, {seen} seen but not under recipe {encoding.recipe.fingerprint}"
         )
         return [Step(stage="encode", fresh=False, why=why)], None
+    split, leaks = guard_leaks(split, contents, config.data.leaks)
     return [step], Material(
-        split=split, encoding=encoding, store=store, contents=contents, failed={}
+        split=split, encoding=encoding, store=store, contents=contents, failed={}, leaks=leaks
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -25,15 +25,46 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
         low, high = scores["ci95"]
         table.add_row(f"[bold]{name}[/]", f"[bold]{scores[name]:.3f}[/]")
         table.add_row("  95 % interval", f"{low:.3f} to {high:.3f}")
+    if len(scores.get("seeds") or ()) > 1:
+        table.add_row(f"  spread over {len(scores['seeds'])} seeds", f"{scores['spread']:.3f}")
+    if len(scores.get("per_split") or ()) > 1:
+        for split, value in scores["per_split"].items():
+            table.add_row(f"  split {split}", f"{value:.3f}")
+    if scores.get("floor") is not None:
         floor = "majority class" if action else "best constant caption"
         table.add_row(f"  floor ({floor})", f"{scores['floor']:.3f}")
     if scores.get("human") is not None:
         table.add_row("  one human against the rest", f"{scores['human']:.3f}")
     if scores.get("order_pairs") is not None:
         table.add_row("top1 of the order-only pairs", f"{scores['order_pairs']:.3f}")
+    if scores.get("direction") is not None:
+        table.add_row("  their direction alone (chance 0.5)", f"{scores['direction']:.3f}")
+    if leaked := (scores.get("leaks") or {}).get("found"):
+        allowed = scores["leaks"]["policy"] == "allow"
+        table.add_row("leaked clips", f"{len(leaked)} {'ALLOWED' if allowed else 'left out'}")
     table.add_row("videos", str(scores["videos"]))
     for metric, reason in scores.get("left_out", {}).items():
         table.add_row(f"{metric} left out", escape(reason))
+    return table
+
+
+def memory_table(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Return who solved which task, and how soon."""
+    table = Table(title=f"{results[0]['length']} steps to be bridged", title_justify="left")
+    for name in ("task", "cell"):
+        table.add_column(name)
+    for name in ("score", "guessing", "solved", "steps", "largest norm"):
+        table.add_column(name, justify="right")
+    for row in results:
+        table.add_row(
+            row["task"],
+            row["cell"],
+            f"{row['score']:.3f} {row['measure']}",
+            f"{row['guess']:.3f}",
+            "yes" if row["solved"] else "NO",
+            str(row["steps"]),
+            f"{row['norm_max']:.2g}",
+        )
     return table
 
 
@@ -63,18 +94,23 @@ def compare_table(table: Mapping[str, Any]) -> Table:
 
 
 def _verdict(table: Mapping[str, Any]) -> str:
-    """Say how each cell stands against mean pooling, by the first seed's interval."""
-    by_cell = {row["cell"]: row for row in table["rows"]}
+    """Say which cells beat mean pooling, by the paired difference on the same test videos."""
     floor = f"floor {table['floor'] or 0.0:.3f}"
-    if "none" not in by_cell or len(by_cell) == 1:
+    pooled = next((row["score"] for row in table["rows"] if row["cell"] == "none"), None)
+    over = {row["cell"]: row["over_none"] for row in table["rows"] if "over_none" in row}
+    if pooled is None or not over:
         return floor
-    pooled = by_cell["none"]["score"]
-    beaten = [
-        row["cell"] for row in table["rows"] if row["cell"] != "none" and row["ci95"][0] <= pooled
+    said = [
+        f"{cell} {gap['gap']:+.3f} ({gap['ci95'][0]:+.3f} to {gap['ci95'][1]:+.3f})"
+        for cell, gap in over.items()
     ]
-    if not beaten:
-        return f"{floor}; every cell beats mean pooling ({pooled:.3f}) beyond its interval"
-    return f"{floor}; not clearly above mean pooling ({pooled:.3f}): {', '.join(beaten)}"
+    beaten = [cell for cell, gap in over.items() if gap["ci95"][0] <= 0]
+    plain = (
+        f"NOT clearly above mean pooling: {', '.join(beaten)}"
+        if beaten
+        else "every cell beats mean pooling"
+    )
+    return f"{floor}; against mean pooling ({pooled:.3f}), paired: {', '.join(said)}; {plain}"
 
 
 def _title(scores: Mapping[str, Any]) -> str:

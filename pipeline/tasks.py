@@ -29,6 +29,8 @@ VAL_CAPTIONS = 5
 class Example:
     """One clip as a head sees it."""
 
+    name: str = ""
+    """The clip's id, for messages."""
     feats_TD: Tensor
     label: int = -1
     captions: tuple[str, ...] = ()
@@ -77,6 +79,10 @@ class ActionTask:
         for numbers in _chunks(len(self.train), self.batch, order):
             yield [self.train[i] for i in numbers]
 
+    def names(self, batch: list[Example]) -> list[str]:
+        """Return the ids of the clips."""
+        return [example.name for example in batch]
+
     def loss(self, batch: list[Example]) -> Tensor:
         """Return the cross-entropy of the labels."""
         logits_BK, truth_B = self._answers(batch)
@@ -110,6 +116,10 @@ def probabilities(
     return np.concatenate(found)
 
 
+Pair = tuple[str, Tensor, Tensor]
+"""A clip's id, its features (T, D), and the words of one of its captions (L)."""
+
+
 class CaptionTask:
     """Say in a sentence what a clip shows. An example is a pair of clip and caption."""
 
@@ -136,17 +146,21 @@ class CaptionTask:
         self.cider = CiderD([[tokenise(text) for text in clip.captions] for clip in val])
         self.steps = -(-len(self.pairs) // batch)
 
-    def batches(self, generator: torch.Generator) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    def batches(self, generator: torch.Generator) -> Iterator[list[Pair]]:
         """Yield every pair of a training clip and one of its captions once."""
         order = torch.randperm(len(self.pairs), generator=generator)
         for numbers in _chunks(len(self.pairs), self.batch, order):
             yield [self.pairs[i] for i in numbers]
 
-    def loss(self, batch: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def names(self, batch: list[Pair]) -> list[str]:
+        """Return the ids of the clips."""
+        return [name for name, _, _ in batch]
+
+    def loss(self, batch: list[Pair]) -> Tensor:
         """Return the cross-entropy a word, under teacher forcing."""
-        feats_BTD, lengths_B = pad([feats_TD for feats_TD, _ in batch], self.device)
+        feats_BTD, lengths_B = pad([feats_TD for _, feats_TD, _ in batch], self.device)
         words_BL = pad_sequence(
-            [words_L for _, words_L in batch], batch_first=True, padding_value=PAD
+            [words_L for _, _, words_L in batch], batch_first=True, padding_value=PAD
         ).to(self.device)
         logits_BLV = self.head(feats_BTD, lengths_B, words_BL[:, :-1])
         return cross_entropy(
@@ -167,11 +181,9 @@ class CaptionTask:
         said = [tokenise(self.vocabulary.decode(found.words)) for found in best]
         return float(self.cider.score(said).mean()), loss / len(self.val_pairs)
 
-    def _pairs(
-        self, clips: Sequence[Example], at_most: int | None = None
-    ) -> list[tuple[Tensor, Tensor]]:
+    def _pairs(self, clips: Sequence[Example], at_most: int | None = None) -> list[Pair]:
         return [
-            (clip.feats_TD, torch.tensor(self.vocabulary.encode(text, self.max_words)))
+            (clip.name, clip.feats_TD, torch.tensor(self.vocabulary.encode(text, self.max_words)))
             for clip in clips
             for text in clip.captions[:at_most]
         ]

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from reelscribe.pipeline.config import TrainingConfig
 from reelscribe.pipeline.files import write_jsonl, write_whole
+from reelscribe.pipeline.watch import Watch
 
 SAVE_EVERY = 10.0
 """Seconds between two saves of the training's state."""
@@ -45,6 +46,9 @@ class Task(Protocol):
 
     def batches(self, generator: torch.Generator) -> Iterator[Any]:
         """Yield the training batches of one epoch, in an order drawn from ``generator``."""
+
+    def names(self, batch: Any) -> list[str]:
+        """Return what the clips of one batch are called."""
 
     def loss(self, batch: Any) -> Tensor:
         """Return the mean loss of one batch."""
@@ -89,12 +93,14 @@ def fit(
         told: called with each epoch's row.
 
     Raises:
-        FloatingPointError: the loss is no number any more; says where, with the last norms.
+        Diverged: the loss or the gradient is no number any more; says where, with the clips of
+            that step and the last norms.
     """
     optimizer = torch.optim.AdamW(
         task.head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
     )
     state = _load(run, made_of, task.head, optimizer) if resume else State()
+    watch = Watch(clipped=settings.clip_norm > 0, names=task.names)
     saved = monotonic()
     for epoch in range(state.epoch + 1, settings.epochs + 1):
         if epoch - 1 - state.best_epoch >= settings.patience and state.best:
@@ -110,10 +116,12 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             loss = task.loss(batch)
-            _stop_where_not_finite(loss, epoch, step, norms)
+            watch.loss(loss, epoch, step, batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            norm = nn.utils.clip_grad_norm_(task.head.parameters(), settings.clip_norm)
+            most = settings.clip_norm or math.inf
+            norm = nn.utils.clip_grad_norm_(task.head.parameters(), most)
+            watch.norm(norm, epoch, step, batch)
             optimizer.step()
             losses.append(loss.item())
             norms.append(float(norm))
@@ -129,6 +137,7 @@ def fit(
             task.head.eval()
             with torch.inference_mode():
                 score, val_loss = task.validate()
+            watch.validation(val_loss, epoch)
             row |= {"val_loss": val_loss, f"val_{task.measure}": score}
         row["seconds"] = monotonic() - began
         state.epoch = epoch
@@ -170,15 +179,6 @@ def _schedule(settings: TrainingConfig, epoch: float) -> float:
 def _stream(seed: int, epoch: int) -> int:
     # A checksum of the pair, so that (0, 1) and (1, 0) share nothing.
     return zlib.crc32(f"{seed}/{epoch}".encode())
-
-
-def _stop_where_not_finite(loss: Tensor, epoch: int, step: int, norms: list[float]) -> None:
-    if not torch.isfinite(loss):
-        last = ", ".join(f"{norm:.3g}" for norm in norms[-5:]) or "none yet"
-        raise FloatingPointError(
-            f"the loss is {loss.item()} at epoch {epoch}, step {step} (last gradient norms: "
-            f"{last}); lower training.lr or training.clip_norm"
-        )
 
 
 def _save(

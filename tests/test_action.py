@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from reelscribe.decoders import CELLS
-from reelscribe.decoders.action import POOLS, ActionHead, Pool
+from reelscribe.decoders.action import POOLS, ActionHead, Pool, reverse
+from reelscribe.decoders.cells import frame_mask
 
 DIM, CLASSES = 12, 4
 
@@ -146,7 +147,9 @@ def test_last_pool_meets_the_end_of_each_direction(directions: str) -> None:
     assert head.pool.directions == (2 if bidirectional else 1)
     feats_BTD, lengths_B = torch.rand(1, 3, DIM), torch.tensor([3])
     mask_BT = torch.ones(1, 3, dtype=torch.bool)
-    states_BTH = head.cell(head.norm(feats_BTD), lengths_B)
+    states_BTH = head.cell(
+        head.norm(feats_BTD, frame_mask(feats_BTD, lengths_B, dim=DIM)), lengths_B
+    )
     pooled_H = head.pool(states_BTH, mask_BT)[0]
     assert torch.equal(pooled_H[:4], states_BTH[0, 2, :4])
     if bidirectional:
@@ -189,3 +192,19 @@ def test_refuses_what_does_not_fit() -> None:
         make()(torch.zeros(1, 2, 13), torch.tensor([2]))
     with pytest.raises(ValueError, match=r"1 to 2 frames, got lengths \[0\]"):
         make()(torch.zeros(1, 2, DIM), torch.tensor([0]))
+
+
+def test_both_ways_a_clip_and_its_reverse_get_answers_that_are_each_others() -> None:
+    torch.manual_seed(0)
+    head = ActionHead(dim=DIM, classes=4, hidden=8, both_ways=True).eval()
+    feats_BTD, lengths_B = torch.randn(2, 5, DIM), torch.tensor([5, 3])
+    back_BTD = reverse(feats_BTD, lengths_B)
+    assert torch.equal(back_BTD[0], feats_BTD[0].flip(0))
+    assert torch.equal(back_BTD[1, :3], feats_BTD[1, :3].flip(0))
+    forth_BK, back_BK = head(feats_BTD, lengths_B), head(back_BTD, lengths_B)
+    torch.testing.assert_close(forth_BK[:, [2, 3, 0, 1]], back_BK)
+
+
+def test_both_ways_needs_two_halves() -> None:
+    with pytest.raises(ValueError, match="as many classes forwards as backwards, got 3 in all"):
+        ActionHead(dim=DIM, classes=3, both_ways=True)

@@ -78,11 +78,12 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         },
     )
     expected = [
-        "data.dataset: no dataset 'ucf11'; there are: ucf101, msrvtt, msvd, folder, theatre; "
+        "data.dataset: no dataset 'ucf11'; there are: ucf101, hmdb51, kinetics, msrvtt, msvd, "
+        "folder, theatre; "
         "did you mean 'ucf101'?",
         "data.root: /no/such/folder does not exist (looked from",
         "data.splitt: no such key; there are: dataset, root, annotations, split, seed, clips, "
-        "missing; did you mean 'split'?",
+        "missing, leaks, reversed; did you mean 'split'?",
         "frames.count: input should be greater than or equal to 1, got -16",
         "frames.fps: give either count (frames a video), fps (frames a second) or keyframes",
         "frames.at_most: input should be a valid integer",
@@ -119,7 +120,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         ("training.lr=1e300", "training.lr: input should be less than or equal to 1000000"),
         ("training.lr=yes", "training.lr: takes no yes or no, got True"),
         ("training.weight_decay=.inf", "training.weight_decay: "),
-        ("training.clip_norm=-1", "training.clip_norm: input should be greater than 0"),
+        ("training.clip_norm=-1", "training.clip_norm: input should be greater than or equal to 0"),
         ("training.seed=-1", "training.seed: input should be greater than or equal to 0"),
         ("training.seed=4294967296", "training.seed: input should be less than 4294967296"),
         ("data.seed=-1", "data.seed: "),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from reelscribe.pipeline import training
 from reelscribe.pipeline.config import TrainingConfig
 from reelscribe.pipeline.training import fit, unfinished
+from reelscribe.pipeline.watch import Diverged
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,9 @@ class Line:
     def batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         for _ in range(self.steps):
             yield torch.randn(8, 3, generator=generator)
+
+    def names(self, batch: Tensor) -> list[str]:
+        return [f"clip{n}" for n in range(len(batch))]
 
     def loss(self, batch: Tensor) -> Tensor:
         error: Tensor = self.head(batch)[:, 0] - 2 * batch.sum(1)
@@ -100,7 +104,9 @@ def test_clipping_is_logged_as_it_was_before(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_stops_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(
-        FloatingPointError, match=r"^the loss is inf at epoch 1, step 0 .*training.lr"
+        Diverged,
+        match=r"^the loss is inf at epoch 1, step 0 \(last gradient norms: none yet; clips: clip0, "
+        r"clip1, clip2, clip3 and 4 more\); lower training.lr or training.clip_norm$",
     ):
         fit(Line(loss=math.inf), TrainingConfig(epochs=3), tmp_path, made_of="x")
 

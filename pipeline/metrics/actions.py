@@ -107,6 +107,21 @@ def score_actions(
     )
 
 
+def direction(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Return how often the true label is more probable than its twin, or None without a pair.
+
+    Of two labels that the order of the frames alone tells apart, a head without memory gives a clip
+    and its reverse the same probabilities: it is right about one of the two, 0.5. A tie counts
+    half.
+
+    Args:
+        pairs: the probability of the true label and that of its twin, a clip each.
+    """
+    if not pairs:
+        return None
+    return sum(0.5 if true == twin else float(true > twin) for true, twin in pairs) / len(pairs)
+
+
 def _classes(numbers: Sequence[int], labels: Sequence[str], name: str) -> NDArray[np.int64]:
     """Return class numbers as an array, or say what is wrong with them."""
     if not len(numbers):

@@ -129,6 +129,7 @@ def _others(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows = [
             ("top-5", percent(scores.get("top5"))),
             ("pairs told apart by order", percent(scores.get("order_pairs"))),
+            ("direction of time (chance 50%)", percent(scores.get("direction"))),
         ]
         return [row for row in rows if row[1] != "n/a"]
     left_out = scores.get("left_out") or {}
@@ -144,6 +145,10 @@ def _pretty(metric: str) -> str:
 
 def _badges(scores: Mapping[str, Any]) -> list[str]:
     badges = ["subset"] if scores.get("subset") else []
+    leaks = scores.get("leaks") or {}
+    if leaks.get("found"):
+        what = "allowed" if leaks.get("policy") == "allow" else "left out of training"
+        badges.append(f"{count(len(leaks['found']))} leaked clips {what}")
     videos = finite(scores.get("videos"))
     if videos is not None:
         badges.append(f"{count(videos)} test video{'' if videos == 1 else 's'}")

@@ -119,17 +119,20 @@ def compare_verdict(rows: Sequence[Mapping[str, Any]], *, seeds: Sequence[Any]) 
         )
     if best == "none":
         return "Mean pooling (none) is ahead: here, no recurrent cell earns its keep."
+    few = f" with {len(seeds)} seed{'' if len(seeds) == 1 else 's'}" if seeds else ""
+    ahead = f"{best} is ahead of mean pooling (none){few}"
+    paired = (known[best][1].get("over_none") or {}).get("ci95")
+    if paired:
+        gap, (least, most) = known[best][1]["over_none"]["gap"], paired
+        on = f"on the same test videos by {gap:+.3f} (95% interval {least:+.3f} to {most:+.3f})"
+        return f"{ahead}, {on}{'.' if least > 0 else ': it may be chance.'}"
     low = finite((known[best][1].get("ci95") or (None, None))[0])
     high = finite((known["none"][1].get("ci95") or (None, None))[1])
-    few = f" with {len(seeds)} seed{'' if len(seeds) == 1 else 's'}" if seeds else ""
     if low is None or high is None:
-        return f"{best} is ahead of mean pooling (none){few}; no intervals were measured."
+        return f"{ahead}; no intervals were measured."
     if low > high:
-        return f"{best} is ahead of mean pooling (none){few}, and their 95% intervals lie apart."
-    return (
-        f"{best} is ahead of mean pooling (none){few}, but their 95% intervals overlap: "
-        "it may be chance."
-    )
+        return f"{ahead}, and their 95% intervals lie apart."
+    return f"{ahead}, but their 95% intervals overlap: it may be chance."
 
 
 def write_demo_page(

@@ -52,10 +52,7 @@ class Answerer:
             ValueError: it holds no head, or its features cannot be made here.
         """
         head, manifest = load_head(run)
-        frames: FramesConfig = parse_section(FramesConfig, manifest.frames, where=str(run))
-        encoder: EncoderConfig = parse_section(EncoderConfig, manifest.encoder, where=str(run))
-        made = origin(frames, encoder, place.cache)
-        manifest.refuse_other_features(made.recipe, run)
+        made = made_for(manifest, run, place)
         return cls(head=head, manifest=manifest, origin=made, place=place)
 
     def denser(self, segmentation: Segmentation) -> Origin:
@@ -106,6 +103,19 @@ class Answerer:
             {"label": labels[k], "probability": float(row_K[k])} for k in row_K.argsort()[::-1]
         ]
         return {"actions": ranked, "caption": None}
+
+
+def made_for(manifest: Manifest, run: Path, place: Place) -> Origin:
+    """Return where features come from that a head was trained on.
+
+    Raises:
+        ValueError: they cannot be made here.
+    """
+    frames: FramesConfig = parse_section(FramesConfig, manifest.frames, where=str(run))
+    encoder: EncoderConfig = parse_section(EncoderConfig, manifest.encoder, where=str(run))
+    made = origin(frames, encoder, place.cache)
+    manifest.refuse_other_features(made.recipe, run)
+    return made
 
 
 def merged(answers: Sequence[Mapping[str, Any]], top: int | None) -> Said:

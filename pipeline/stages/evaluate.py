@@ -16,7 +16,7 @@ from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_jsonl, write_json, write_jsonl, write_whole
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
-from reelscribe.pipeline.metrics.actions import score_actions
+from reelscribe.pipeline.metrics.actions import direction, score_actions
 from reelscribe.pipeline.metrics.captions import NOTE, score_captions
 from reelscribe.pipeline.metrics.card import caption_card
 from reelscribe.pipeline.progress import say
@@ -35,6 +35,7 @@ def made_of(config: Config, material: Material, run: Path) -> dict[str, Any]:
         "predictions": hash_file(run / "predictions.jsonl"),
         "data": {"train": material.digest(material.clips("train"))},
         "incomplete": [*material.split.missing, *map(str, material.failed)],
+        "leaks": [config.data.leaks, *material.leaks],
         "seed": config.training.seed,
     }
 
@@ -61,6 +62,7 @@ def evaluate(config: Config, material: Material, run: Path) -> dict[str, Any]:
         "missing": len(split.missing),
         "missing_named": list(split.missing[:NAMED]),
         "failed": failed,
+        "leaks": {"policy": config.data.leaks, "found": list(material.leaks)},
     }
     scored = _actions(split, rows) if config.head.task == "action" else _captions(split, rows, run)
     scores = {**about, **scored}
@@ -88,21 +90,24 @@ def summary(scores: Mapping[str, Any]) -> str:
 
 def _actions(split: Split, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     number = {label: i for i, label in enumerate(split.labels)}
-    probabilities = []
-    for row in rows:
-        by_label = {answer["label"]: answer["probability"] for answer in row["ranked"]}
-        probabilities.append([by_label[label] for label in split.labels])
+    by_label = [{one["label"]: one["probability"] for one in row["ranked"]} for row in rows]
     scores = score_actions(
         [number[row["label"]] for row in rows],
-        probabilities,
+        [[said[label] for label in split.labels] for said in by_label],
         split.labels,
         train_labels=[number[clip.label] for clip in split.train if clip.label is not None],
     )
     found: dict[str, Any] = {**scores.to_json(), "labels": list(split.labels)}
-    twins = {label for pair in split.twins for label in pair}
-    if twins:
-        right = [row["ranked"][0]["label"] == row["label"] for row in rows if row["label"] in twins]
+    twin = {a: b for pair in split.twins for a, b in (pair, pair[::-1])}
+    if twin:
+        paired = [
+            (row, said) for row, said in zip(rows, by_label, strict=True) if row["label"] in twin
+        ]
+        right = [row["ranked"][0]["label"] == row["label"] for row, _ in paired]
         found["order_pairs"] = sum(right) / len(right) if right else None
+        found["direction"] = direction(
+            [(said[row["label"]], said[twin[row["label"]]]) for row, said in paired]
+        )
     return found
 
 

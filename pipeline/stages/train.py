@@ -153,4 +153,5 @@ def _task(
     shared["labels"] = material.split.labels
     namer = Manifest(**shared).build()
     assert isinstance(namer, ActionHead)
+    namer.measure(example.feats_TD for example in learn)
     return ActionTask(namer, learn, val, batch=batch, label_smoothing=smoothing), shared
