@@ -38,6 +38,7 @@ COMMANDS = commands(get_command(app))
 def test_all_commands_of_the_contract_are_there() -> None:
     assert set(COMMANDS) == {
         *("demo", "describe", "encode", "train", "evaluate", "compare", "score", "plan", "doctor"),
+        *("lens", "memory"),
         *("cache list", "cache why", "cache verify", "cache prune"),
     }
 
@@ -51,7 +52,7 @@ def test_a_command_is_documented(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_options_of_the_contract(name: str) -> None:
     options = {option for param in COMMANDS[name].params for option in param.opts}
-    works = {"describe", "encode", "train", "evaluate", "compare", "demo"}
+    works = {"describe", "encode", "train", "evaluate", "compare", "demo", "lens"}
     if name in works:
         assert {"--workers", "--ray-address", "--local"} <= options
     if name != "demo":

@@ -104,4 +104,4 @@ def test_at_200_steps_lstm_and_gru_solve_what_the_rnn_does_not(task: str) -> Non
     if task == "adding":
         assert scores["rnn"]["score"] > 0.1 > 0.02 > scores["lstm"]["score"]
     else:
-        assert scores["rnn"]["score"] < 0.3
+        assert scores["rnn"]["score"] < 0.6 < 0.99 < scores["lstm"]["score"]

@@ -74,18 +74,25 @@ def test_brackets_in_a_split_are_text() -> None:
 
 
 def test_a_cell_that_does_not_beat_mean_pooling_is_named() -> None:
-    table = compare(row("none", 0.5, 0.45), row("lstm", 0.7, 0.65), row("gru", 0.54, 0.49))
-    text = shown(compare_table(table))
+    table = compare(
+        row("none", 0.5, 0.45),
+        {**row("lstm", 0.7, 0.65), "over_none": {"gap": 0.2, "ci95": [0.1, 0.3]}},
+        {**row("gru", 0.54, 0.49), "over_none": {"gap": 0.04, "ci95": [-0.01, 0.09]}},
+    )
+    text = " ".join(shown(compare_table(table)).split())
     assert "theatre, split 1, seed 0, 1" in text
-    assert "floor 0.100; not clearly above mean pooling (0.500): gru" in text
+    assert "floor 0.100; against mean pooling (0.500), paired: lstm +0.200 (+0.100 to" in text
+    assert "gru +0.040 (-0.010 to +0.090); NOT clearly above mean pooling: gru" in text
     assert "1,234,567" in text
     assert "61 s" in text
     assert "+-" not in text
 
 
 def test_cells_that_beat_it_are_said_to() -> None:
-    text = shown(compare_table(compare(row("none", 0.5, 0.4), row("lstm", 0.7, 0.6, seeds=2))))
-    assert "every cell beats mean pooling (0.500) beyond its interval" in text
+    lstm = {**row("lstm", 0.7, 0.6, seeds=2), "over_none": {"gap": 0.2, "ci95": [0.1, 0.3]}}
+    text = " ".join(shown(compare_table(compare(row("none", 0.5, 0.4), lstm))).split())
+    assert "every cell beats mean pooling" in text
+    assert "NOT" not in text
     assert "0.700 +-0.010" in text
 
 
@@ -100,3 +107,21 @@ def test_pairs_told_apart_by_order_have_a_column() -> None:
     text = shown(compare_table(compare({**row("lstm", 0.7, 0.6), "order_pairs": 0.875})))
     assert "order pairs" in text
     assert "0.875" in text
+
+
+def test_several_trainings_show_their_spread_and_their_splits() -> None:
+    scores = {
+        **ACTION,
+        "split": "all",
+        "seeds": [0, 1, 2],
+        "spread": 0.0125,
+        "per_split": {"1": 0.5, "2": 0.25},
+        "leaks": {"policy": "allow", "found": ["a = b"]},
+        "direction": 0.5,
+        "order_pairs": 0.25,
+    }
+    text = shown(scores_table(scores))
+    assert cells_of(text, "spread over 3 seeds") == "0.013"
+    assert cells_of(text, "split 2") == "0.250"
+    assert cells_of(text, "leaked clips") == "1 ALLOWED"
+    assert cells_of(text, "their direction alone (chance 0.5)") == "0.500"
