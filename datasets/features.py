@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -147,6 +148,11 @@ def _found(root: Path) -> Iterator[tuple[str, FeatureFile]]:
                 yield "/".join(parts), FeatureFile(path=path, key=key)
 
 
+def times_file(path: Path) -> Path:
+    """Return where the times of an .npy file would lie."""
+    return path.with_suffix(".json")
+
+
 def _walk(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -163,16 +169,18 @@ def _keys(path: Path) -> list[str] | None:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         try:
+            _check_kind(path)
             with zipfile.ZipFile(path) as file:
                 keys = [name.removesuffix(".npy") for name in file.namelist()]
-        except (OSError, zipfile.BadZipFile):
+        except Exception:  # As above: it fails by itself when it is read.
             return None
         return None if len(keys) < 2 or set(keys) <= ONE_CLIP else keys
     if suffix in (".h5", ".hdf5"):
         try:
+            _check_kind(path)
             with _open_h5(path) as file:
                 return _datasets(file)
-        except ValueError:
+        except Exception:
             return None
     return None
 
@@ -210,36 +218,43 @@ def read(file: FeatureFile) -> tuple[NDArray[np.float32], NDArray[np.float64] | 
     """
     suffix = file.path.suffix.lower()
     try:
+        _check_kind(file.path)
         if suffix == ".npy":
             feats, pts = np.load(file.path, allow_pickle=False), _times_beside(file.path)
         elif suffix == ".npz":
             feats, pts = _read_npz(file)
         else:
             feats, pts = _read_h5(file), None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    except Exception as error:  # Parsers of damaged files raise whatever they stumble over.
+        said = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = said or type(error).__name__
         raise ValueError(f"cannot be read as features: {reason[:160]}") from None
     feats_TD = _checked(feats)
     if pts is not None and (pts.shape != feats_TD.shape[:1] or not np.isfinite(pts).all()):
         raise ValueError(f"times of shape {pts.shape} do not go with {len(feats_TD)} frames")
+    if pts is not None and (pts[0] < 0 or np.any(np.diff(pts) < 0)):
+        raise ValueError("times of frames must ascend from 0 or later")
     return feats_TD, pts
 
 
-def width(file: FeatureFile) -> int:
-    """Return D.
+MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK", ".h5": b"\x89HDF", ".hdf5": b"\x89HDF"}
+"""What a file of each kind begins with."""
 
-    Raises:
-        ValueError: as :func:`read`.
-    """
-    return int(read(file)[0].shape[1])
+
+def _check_kind(path: Path) -> None:
+    """Refuse what is another kind of file; a pipe before it is opened, for that would block."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("not a regular file")
+    with path.open("rb") as file:
+        if not file.read(8).startswith(MAGIC[path.suffix.lower()]):
+            raise ValueError(f"it does not begin as a {path.suffix.lower()} file does")
 
 
 def _checked(feats: NDArray[Any]) -> NDArray[np.float32]:
     shape = " x ".join(map(str, feats.shape)) or "one number"
     if feats.dtype.kind not in "fiu":
         raise ValueError(f"features of type {feats.dtype}; they must be numbers")
-    if feats.ndim == 1:
-        feats = feats[None]
+    feats = feats[None] if feats.ndim == 1 else feats
     if feats.ndim != 2 or 0 in feats.shape:
         raise ValueError(f"features of shape {shape}; they must be (T, D): frames, then features")
     if feats.shape[1] > MAX_WIDTH:
@@ -268,14 +283,12 @@ def _read_h5(file: FeatureFile) -> NDArray[Any]:
         if file.key is None:
             raise ValueError("it holds no dataset")
         dataset = opened[file.key]
+        # Both are places in other files, any that its maker named.
+        if dataset.external or dataset.is_virtual:
+            raise ValueError("its numbers lie in other files; copy them into this one")
         if math.prod(dataset.shape) * dataset.dtype.itemsize > 2**33:
             raise ValueError(f"a dataset of shape {dataset.shape}; more than 8 GiB for one clip")
         return np.asarray(dataset[()])
-
-
-def times_file(path: Path) -> Path:
-    """Return where the times of an .npy file would lie."""
-    return path.with_suffix(".json")
 
 
 def _times_beside(path: Path) -> NDArray[np.float64] | None:

@@ -171,7 +171,7 @@ def read_index(path: Path) -> Index:
             raise VideoError(f"damaged: {error.strerror}") from None
         if not entries:
             raise VideoError("no frames in its video stream")
-        return _index(entries, stream, avi=container.format.name == "avi")
+        return _index(entries, stream, format=container.format.name)
 
 
 def _entries(container: InputContainer, stream: VideoStream) -> list[_Entry]:
@@ -229,7 +229,7 @@ def _is_exact(packet: Packet[Stream] | Packet[VideoStream], codec: str, length: 
     return False
 
 
-def _index(entries: list[_Entry], stream: VideoStream, *, avi: bool) -> Index:
+def _index(entries: list[_Entry], stream: VideoStream, *, format: str) -> Index:
     """Put the packets from decoding order into the order of presentation."""
     codec = stream.codec_context
     tick = float(stream.time_base or 0) or 1.0
@@ -238,7 +238,7 @@ def _index(entries: list[_Entry], stream: VideoStream, *, avi: bool) -> Index:
     pts_N, dts_N, duration_N, key_N, exact_N = zip(*entries, strict=True)
     ticks = _unique(pts_N)
     # FFmpeg makes up the pts of AVI, and gets B-frames wrong.
-    timed = ticks is not None and not avi
+    timed = ticks is not None and format != "avi"
     if not timed:
         ticks = _unique(dts_N)
     if ticks is None:
@@ -255,6 +255,9 @@ def _index(entries: list[_Entry], stream: VideoStream, *, avi: bool) -> Index:
     # Strict decoding from an H.264 key frame that is no IDR picture ends at the frames before it,
     # which refer to what was not read.
     start_N = np.array(exact_N if codec.name == "h264" else key_N)
+    if format == "mpegts":
+        # It is searched by decoding time, so a seek lands behind the key frame: none is made.
+        start_N[1:] = False
     return Index(
         ticks_N=ticks_N,
         origin=int(ticks_N[0]),

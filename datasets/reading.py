@@ -46,7 +46,10 @@ class Reading:
 
     @property
     def pts_T(self) -> NDArray[np.float64]:
-        """When each frame is due, in seconds after the video's first frame."""
+        """When each frame is due, in seconds after the video's first frame.
+
+        Where the file has no presentation times (AVI), by decoding time: :class:`Frames` says more.
+        """
         pts_T = (self.index.ticks_at(self.rows_T) - self.index.origin).astype(np.float64)
         pts_T *= self.index.tick
         return pts_T

@@ -77,7 +77,7 @@ def encode_command(
         roots = [load_config(configs[0], overrides).data.root] if configs else what
         store, names = FeatureStore(place.cache), names_of(report.contents, roots)
         for path, sha256 in report.contents.items():
-            features = read_features(store, path, sha256, encoding)
+            features = read_features(store, path, sha256, encoding, device=place.runner.device)
             export(path, sha256, features, report.recipe, out / names[path])
     return report
 

@@ -9,6 +9,7 @@ number of jobs.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,6 +50,11 @@ class Runner:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise ValueError(f"--workers is a number of processes, at least 1; got {self.workers}")
+        # torch:cpu is for trying out, without a GPU, what a GPU does.
+        if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?|torch:cpu", self.device):
+            raise ValueError(
+                f"--device {self.device!r}; allowed: cpu, cuda (every GPU), cuda:N (one)"
+            )
 
     def run(
         self,

@@ -34,17 +34,15 @@ def engines_on(device: str, encoding: Encoding, *, batch: int = 64) -> list[Torc
     import torch
 
     bf16 = encoding.precision == "bf16"
-    kind, _, number = device.removeprefix("torch:").partition(":")
-    if kind not in ("cuda", "cpu") or (number and not number.isdigit()) or device == "cpu":
-        raise ValueError(f"--device {device!r}; allowed: cpu, cuda (every GPU), cuda:N (one)")
-    count = torch.cuda.device_count() if kind == "cuda" else 1
-    if kind == "cuda" and not count:
-        raise ValueError(f"--device {device}: torch sees no CUDA device; take --device cpu")
-    if int(number or 0) >= count:
-        raise ValueError(f"--device {device}: there are {count} CUDA devices, numbered from 0")
-    names = [f"cuda:{n}" for n in range(count)] if device == "cuda" else [device[-6:]]
-    if kind == "cpu":
-        names = ["cpu"]
+    names = ["cpu"]
+    if device != "torch:cpu":
+        count = torch.cuda.device_count()
+        number = device.removeprefix("cuda").removeprefix(":")
+        if not count:
+            raise ValueError(f"--device {device}: torch sees no CUDA device; take --device cpu")
+        if int(number or 0) >= count:
+            raise ValueError(f"--device {device}: there are {count} CUDA devices, numbered from 0")
+        names = [f"cuda:{int(number)}"] if number else [f"cuda:{n}" for n in range(count)]
     return [TorchEngine(encoding.backbone, device=name, batch=batch, bf16=bf16) for name in names]
 
 

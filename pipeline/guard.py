@@ -23,6 +23,7 @@ class Limits:
     """What one piece of work may take."""
 
     seconds: float = 600.0
+    """Without a sign of life; see :func:`still_alive`."""
     memory: int = 6 * 1024**3
     """Bytes of private memory that a worker may add to what it has when the work begins."""
 
@@ -83,7 +84,12 @@ def guarded(
     (:mod:`faulthandler`) ends the process; whoever waits for it sees the worker die.
     """
     with open(os.devnull, "w") as nowhere, _memory_limit(limits.memory):
-        faulthandler.dump_traceback_later(limits.seconds, exit=True, file=nowhere)
+
+        def arm() -> None:
+            faulthandler.dump_traceback_later(limits.seconds, exit=True, file=nowhere)
+
+        arm()
+        _arms.append(arm)
         try:
             return Done(job=job, result=work(job))
         except Hopeless:
@@ -93,7 +99,18 @@ def guarded(
         except Exception as error:
             return Failed(job=job, reason=one_line(error))
         finally:
+            _arms.pop()
             faulthandler.cancel_dump_traceback_later()
+
+
+_arms: list[Callable[[], None]] = []
+"""What starts the watchdog's time anew; empty outside of a job."""
+
+
+def still_alive() -> None:
+    """Say from within a job that it goes on: a long one is no hang. Harmless outside of one."""
+    if _arms:
+        _arms[-1]()
 
 
 def one_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections import deque
 from time import monotonic
@@ -31,7 +32,16 @@ WINDOW = 30
 def say(text: str) -> None:
     """Print one line to stderr; results alone go to stdout."""
     # soft_wrap: a path must be copyable from a narrow terminal too.
-    Console(stderr=True, highlight=False, markup=False, emoji=False).print(text, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console.print(printable(text), soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Return one line without the codes that a file's name may hold to command a terminal."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def show_log() -> None:
@@ -101,7 +111,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print one line above the bar."""
         if self._bar is not None:
-            self._bar.console.print(text, soft_wrap=True)
+            self._bar.console.print(printable(text), soft_wrap=True)
         else:
             say(text)
 

@@ -25,6 +25,7 @@ from reelscribe.encoders.backbone import Backbone
 from reelscribe.encoders.engine import OnnxEngine
 from reelscribe.encoders.transform import crop
 from reelscribe.pipeline.cache import CorruptEntry, Features, FeatureStore
+from reelscribe.pipeline.guard import still_alive
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.jobs import (
     Cropped,
@@ -42,6 +43,13 @@ from reelscribe.pipeline.recipe import Precision, Recipe
 
 CHUNK = 16
 """Frames that are decoded before they are encoded."""
+
+MOST_CROPS = 2000
+"""Crops that a worker hands over at once, 0.3 GB: of a video that has more and cannot be cut, the
+worker makes the features itself."""
+
+RARE = 200
+"""Frames decoded for one that is wanted, from which on frames come one by one."""
 
 CHUNK_BYTES = 2**27
 """What a chunk of large frames may take; one frame may take more."""
@@ -119,7 +127,8 @@ def _video(encoding: Encoding, job: VideoJob) -> Encoded | Cut | Cropped:
         if len(pieces) > 1:
             return Cut(source=source, pieces=pieces, duration=reading.duration)
     more = {"duration": reading.duration, **_facts(source)}
-    if encoding.crops:
+    few = len(reading.rows_T) <= MOST_CROPS or encoding.precision != "float32"
+    if encoding.crops and few:
         return _crops(encoding, job, source, reading, more)
     features = _features(encoding, reading, pyav=job.pyav)
     source.check()
@@ -206,19 +215,27 @@ def _each_chunk(
     Returns:
         All that ``make`` made, joined; the times of the frames; plain facts.
     """
-    made: list[NDArray[Any]] = []
-    pts: list[NDArray[np.float64]] = []
+    made: NDArray[Any] | None = None
+    pts_T, at = np.empty(len(reading.rows_T)), 0
     decoders: set[str] = set()
     size: Sequence[int] = ()
     probe = reading.index.probe
     chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, 3 * probe.width * probe.height)))
+    if reading.decodes > RARE * len(reading.rows_T):
+        chunk = 1  # Minutes may lie between two of them, and a worker must show that it lives.
     for frames in stream_frames(reading, decoder="pyav" if pyav else "auto", chunk=chunk):
-        made.append(make(frames.frames_THWC))
-        pts.append(frames.pts_T)
+        some = make(frames.frames_THWC)
+        if made is None:
+            made = np.empty((len(pts_T), *some.shape[1:]), dtype=some.dtype)
+        made[at : at + len(some)], pts_T[at : at + len(some)] = some, frames.pts_T
+        at += len(some)
+        still_alive()
         decoders.add(frames.decoder)
         size = frames.frames_THWC.shape[1:3]
     about = {"decoder": "+".join(sorted(decoders)), "height": size[0], "width": size[1]}
-    return np.concatenate(made), np.concatenate(pts), about
+    assert made is not None
+    assert at == len(pts_T), f"{at} of {len(pts_T)} frames came"
+    return made, pts_T, about
 
 
 @functools.cache

@@ -250,6 +250,25 @@ def test_names_of_exports_stay_inside_and_apart(tmp_path: Path) -> None:
     assert names_of({alone: one}, [Path("nowhere"), alone]) == {alone: "d"}
 
 
+def test_a_name_of_an_export_is_no_folder_of_another(tmp_path: Path) -> None:
+    videos = {tmp_path / "a.mp4": "ab" * 32, tmp_path / "a.npy" / "b.mp4": "cd" * 32}
+    assert list(names_of(videos, [tmp_path]).values()) == ["a-abababab", "a.npy/b"]
+    twins = {tmp_path / "X.avi": "ab" * 32, tmp_path / "x.mp4": "ab" * 32}
+    assert list(names_of(twins, [tmp_path]).values()) == ["X-abababab", "x-abababab-2"]
+
+
+def test_an_export_says_by_what_it_was_made(tmp_path: Path, own_cache: Path) -> None:
+    """Two folders of one name and width, made by two networks, are two recipes."""
+    found = []
+    for maker in ("aaaa", "bbbb"):
+        save(tmp_path / maker / "features", count=1)
+        beside = tmp_path / maker / "features" / "v0.json"
+        beside.write_text(json.dumps({"fingerprint": maker}))
+        found.append(prepare_adoption(tmp_path / maker / "features", own_cache).recipe)
+    assert found[0].settings["encoder"]["made_by"] == "aaaa"
+    assert found[0].fingerprint != found[1].fingerprint
+
+
 def test_an_export_that_cannot_be_written_says_so(
     tmp_path: Path, reelscribe: Reelscribe, make_video: MakeVideo
 ) -> None:

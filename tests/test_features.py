@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -170,4 +171,52 @@ def test_times_beside_an_array_must_be_its_own(tmp_path: Path, said: str, reason
     assert pts.tolist() == [0.0, 0.5, 1.0]
     (tmp_path / "a.json").write_text(said)
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}"):
+        read(FeatureFile(path=tmp_path / "a.npy"))
+
+
+def test_numbers_that_lie_in_other_files_are_refused(tmp_path: Path) -> None:
+    """External storage and virtual datasets name any file of the machine."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(range(32)))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = ramp()
+    with h5py.File(tmp_path / "all.h5", "w") as file:
+        file.create_dataset("out", (2, 16), dtype="u1", external=[(str(secret), 0, 32)])
+        layout = h5py.VirtualLayout(shape=(3, 4), dtype="f4")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", shape=(3, 4))
+        file.create_virtual_dataset("virtual", layout)
+        file["mine"] = ramp()
+        file["none"] = h5py.Empty("f4")
+    folder = scan(tmp_path / "all.h5")
+    for name in ("out", "virtual"):
+        with pytest.raises(ValueError, match="its numbers lie in other files"):
+            read(folder.find(Path(name)))
+    with pytest.raises(ValueError, match="cannot be read as features"):
+        read(folder.find(Path("none")))
+    assert read(folder.find(Path("mine")))[0].shape == (3, 4)
+
+
+def test_what_is_another_kind_of_file_is_refused_unread(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", ramp())
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", ramp())
+    (tmp_path / "b.npy").rename(tmp_path / "b.npz")
+    os.mkfifo(tmp_path / "c.npy")
+    os.mkfifo(tmp_path / "d.npz")
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (100000000000000, 4), }"
+    length = len(header).to_bytes(2, "little")
+    (tmp_path / "e.npy").write_bytes(b"\x93NUMPY\x01\x00" + length + header)
+    folder = scan(tmp_path)
+    for name in "abcde":
+        with pytest.raises(ValueError, match="^cannot be read as features: "):
+            read(folder.find(Path(name)))
+
+
+def test_times_ascend(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", ramp())
+    (tmp_path / "a.json").write_text('{"pts": [5, 1, 3]}')
+    with pytest.raises(ValueError, match="times of frames must ascend"):
+        read(FeatureFile(path=tmp_path / "a.npy"))
+    (tmp_path / "a.json").write_text('{"pts": [1, 2, ' + "9" * 400 + "]}")
+    with pytest.raises(ValueError):  # noqa: PT011 - numpy's own words
         read(FeatureFile(path=tmp_path / "a.npy"))

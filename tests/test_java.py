@@ -25,6 +25,10 @@ def no_java_before_or_after() -> Iterator[None]:
     java.close()
     yield
     java.close()
+    # One whose Python was killed while it started ends by itself, within some seconds.
+    deadline = time.monotonic() + 30
+    while children() and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert not children()
 
 

@@ -212,3 +212,24 @@ def test_work_grows_with_what_must_be_decoded(tmp_path: Path) -> None:
     assert (every.decodes, few.decodes, keys.decodes) == (250, 3 + 8, 9)
     assert keys.work < every.work
     assert few.duration == pytest.approx(float(3 * 250 * TICK))
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("mpeg2video", {"g": "30", "bf": "2"}),
+        ("libx265", {"x265-params": "keyint=30:open-gop=0:log-level=none"}),
+    ],
+)
+def test_transport_streams_are_read_once(
+    tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    """They are searched by decoding time: a seek would miss, and each piece begin at the start."""
+    pts, tick = (lambda i: i), Fraction(1, 25)
+    path = make(tmp_path / "a.ts", codec, options, pts=pts, tick=tick, frames=240)
+    reading = plan_reading(path, Sampling(fps=5.0))
+    assert len(reading.pieces(0.01)) == 1
+    count = Count()
+    shown = list(read_pyav(reading, np.unique(reading.rows_T), count))
+    assert [number_of(one.image_HWC) for one in shown] == [one.row for one in shown]
+    assert count.frames <= 240

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from reelscribe.datasets.features import FeatureFile, FeatureFolder, read, scan, times_file, width
+from reelscribe.datasets.features import FeatureFile, FeatureFolder, read, scan, times_file
 from reelscribe.pipeline.cache import Features, FeatureStore
 from reelscribe.pipeline.index import HashIndex, hash_file
 from reelscribe.pipeline.recipe import VERSION, Recipe
@@ -29,6 +31,8 @@ class Adoption:
     folder: FeatureFolder
     dim: int
     """D of all; that of the first in order of name."""
+    made_by: str = ""
+    """The fingerprint of the recipe, where the first is an export that says it."""
     store: Path
 
     @functools.cached_property
@@ -38,7 +42,11 @@ class Adoption:
             settings={
                 "version": VERSION,
                 "frames": {},
-                "encoder": {"precomputed": self.folder.root.absolute().name, "dim": self.dim},
+                "encoder": {
+                    "precomputed": self.folder.root.absolute().name,
+                    "dim": self.dim,
+                    **({"made_by": self.made_by} if self.made_by else {}),
+                },
             }
         )
 
@@ -68,10 +76,25 @@ def prepare_adoption(root: Path, store: Path) -> Adoption:
     first = ""
     for path in sorted(folder.files):
         try:
-            return Adoption(folder=folder, dim=width(folder.files[path]), store=store)
+            file = folder.files[path]
+            return Adoption(
+                folder=folder, dim=int(read(file)[0].shape[1]), store=store, made_by=_maker(file)
+            )
         except ValueError as error:
             first = first or f"{path}: {error}"
     raise ValueError(f"none of the {len(folder.files):,} features can be read; first {first}")
+
+
+def _maker(file: FeatureFile) -> str:
+    """Return the recipe's fingerprint that an export has beside it, or the empty string."""
+    beside = times_file(file.path)
+    if file.key is not None or not beside.is_file():
+        return ""
+    try:
+        said = json.loads(beside.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(said.get("fingerprint", ""))[:64] if isinstance(said, dict) else ""
 
 
 def adopt_each(
@@ -133,6 +156,11 @@ def _hash(path: Path, index: HashIndex) -> str:
     if known is not None:
         return known
     before = path.stat()
+    if not stat.S_ISREG(before.st_mode):
+        raise ValueError("not a regular file")
     sha256 = hash_file(path)
+    after = path.stat()
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise ValueError("changed while it was being read; run again when it is whole")
     index.remember(path, size=before.st_size, mtime_ns=before.st_mtime_ns, sha256=sha256)
     return sha256

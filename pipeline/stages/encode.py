@@ -131,7 +131,7 @@ def encode_each(
     index = HashIndex(encoding.store / "index.sqlite")
     store, recipe = FeatureStore(encoding.store), encoding.recipe
     long = LongVideos(at_once=runner.workers * AHEAD)
-    feed = Feed(encoding, runner.device)
+    feed, failed = Feed(encoding, runner.device), set[Path]()
 
     def missing() -> Iterator[Job]:
         for path in videos:
@@ -146,7 +146,9 @@ def encode_each(
         if isinstance(ended, Encoded):
             _remember(index, ended.source)
             told(ended.source.path, Fate(sha256=ended.source.sha256, fresh=ended.fresh))
-        else:
+        elif path_of(ended.job) not in failed:
+            # Pieces of a long video may fail one by one; it fails once.
+            failed.add(path_of(ended.job))
             told(path_of(ended.job), Fate(reason=ended.reason))
 
     doing = functools.partial(work, replace(encoding, crops=runner.device != "cpu"))
@@ -250,7 +252,9 @@ def stored_as(path: Path, encoding: Origin, store: FeatureStore, index: HashInde
     return sha256 if sha256 is not None and store.has(sha256, encoding.recipe) else None
 
 
-def read_features(store: FeatureStore, path: Path, sha256: str, encoding: Origin) -> Features:
+def read_features(
+    store: FeatureStore, path: Path, sha256: str, encoding: Origin, *, device: str = "cuda"
+) -> Features:
     """Return a video's features; those that are damaged are made again, and never served.
 
     Raises:
@@ -264,7 +268,9 @@ def read_features(store: FeatureStore, path: Path, sha256: str, encoding: Origin
     if features is None:
         say(f"{path}: encoded again: {why}")
         store.path(sha256, encoding.recipe).unlink(missing_ok=True)
-        report = encode([path], encoding, Runner(workers=1, local=True))
+        half = isinstance(encoding, Encoding) and encoding.precision != "float32"
+        runner = Runner(workers=1, local=True, device=device if half else "cpu")
+        report = encode([path], encoding, runner)
         if report.contents.get(path) == sha256:
             features = store.read(sha256, encoding.recipe)
     if features is None:

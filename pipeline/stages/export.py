@@ -36,17 +36,30 @@ def names_of(videos: Mapping[Path, str], roots: Sequence[Path]) -> dict[Path, st
     """
     bare = {path: _below(path, roots) for path in videos}
     # As compared where case is folded, as on macOS and Windows.
-    count = Counter(fold(name).lower() for name in bare.values())
-    names = {}
+    count = Counter(_folded(name) for name in bare.values())
+    folders = {_folded(str(up)) for name in bare.values() for up in PurePosixPath(name).parents}
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
     for path, name in bare.items():
-        unique = count[fold(name).lower()] == 1
-        parts = PurePosixPath(name).parts
-        fits = all(len(os.fsencode(part)) <= LONGEST for part in parts)
-        if not (unique and fits):
-            *folders, last = (_short(part) for part in parts)
-            name = "/".join([*folders, f"{last}-{videos[path][:8]}"])
-        names[path] = name
+        made = [f"{name}{suffix}" for suffix in ("", ".npy", ".json")]
+        unique = count[_folded(name)] == 1 and not any(_folded(one) in folders for one in made)
+        fits = all(len(os.fsencode(part)) <= LONGEST for part in PurePosixPath(name).parts)
+        chosen = name if unique and fits else _with(name, videos[path][:8])
+        number = 2
+        while _folded(chosen) in taken:
+            chosen, number = _with(name, f"{videos[path][:8]}-{number}"), number + 1
+        taken.add(_folded(chosen))
+        names[path] = chosen
     return names
+
+
+def _folded(name: str) -> str:
+    return fold(name).lower()
+
+
+def _with(name: str, ending: str) -> str:
+    *folders, last = (_short(part) for part in PurePosixPath(name).parts)
+    return "/".join([*folders, f"{last}-{ending}"])
 
 
 def _short(part: str) -> str:
