@@ -11,12 +11,15 @@ word's embedding, H values of a reader's state, W of a writer's, A of an attenti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from reelscribe.decoders.cells import create_cell, frame_mask, init_recurrent
+from reelscribe.decoders.recall import Recall
+from reelscribe.decoders.scaling import create_norm
 from reelscribe.decoders.vocabulary import PAD, SPECIALS
 
 WRITERS: dict[str, type[nn.RNNCellBase]] = {"rnn": nn.RNNCell, "gru": nn.GRUCell}
@@ -56,6 +59,8 @@ class CaptionHead(nn.Module):
         layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.5,
+        norm: str = "layer",
+        consensus: bool = False,
     ) -> None:
         super().__init__()
         if words <= len(SPECIALS):
@@ -68,8 +73,9 @@ class CaptionHead(nn.Module):
         self.words = words
         self.dropout = nn.Dropout(dropout)
 
-        self.norm = nn.LayerNorm(dim)
-        self.project = nn.Linear(dim, hidden)
+        self.norm = create_norm(norm, dim)
+        self.recall = Recall(dim) if consensus else None
+        self.project = nn.Linear(self.norm.out_dim, hidden)
         self.reader = create_cell(
             cell,
             dim=hidden,
@@ -90,6 +96,15 @@ class CaptionHead(nn.Module):
         init_recurrent(self.writer, hidden)
         self.blend = nn.Linear(hidden + width + embed, hidden)
         self.say = nn.Linear(hidden, words)
+
+    def measure(self, feats: Sequence[Tensor], captions: Sequence[Sequence[str]]) -> None:
+        """Look at the training clips, (T, D) each, and their captions before the training.
+
+        The norm takes from them what it must know; a head with ``consensus`` keeps them.
+        """
+        self.norm.measure(feats)
+        if self.recall is not None:
+            self.recall.learn(feats, captions)
 
     def forward(self, feats_BTD: Tensor, lengths_B: Tensor, words_BL: Tensor) -> Tensor:
         """Return logits_BLV: those at l are for word l + 1, given the true words up to l.
@@ -121,7 +136,7 @@ class CaptionHead(nn.Module):
             ValueError: the shapes do not fit, or a length is not within 1 to T.
         """
         mask_BT = frame_mask(feats_BTD, lengths_B, dim=self.dim)
-        projected_BTH = self.project(self.dropout(self.norm(feats_BTD)))
+        projected_BTH = self.project(self.dropout(self.norm(feats_BTD, mask_BT)))
         states_BTH = self.reader(projected_BTH, lengths_B)
         mean_BH = states_BTH.sum(dim=1) / mask_BT.sum(dim=1, keepdim=True)
         return State(

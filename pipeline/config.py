@@ -122,6 +122,11 @@ class CaptionConfig(_HeadConfig):
     """A decoder: features -> one sentence."""
 
     task: Literal["caption"]
+    norm: Literal["layer", "standard", "motion"] = "layer"
+    """What is done to the features first, as for actions; ``standard`` is better with few clips."""
+    consensus: bool = False
+    """Choose among the beam's hypotheses and the captions of training clips that look alike, by
+    their agreement with these: where clips are few, people's words are the better guess."""
     embed: Width = 300
     """Width of a word's vector."""
     min_count: Count = 2

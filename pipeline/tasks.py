@@ -34,6 +34,8 @@ class Example:
     feats_TD: Tensor
     label: int = -1
     captions: tuple[str, ...] = ()
+    group: str = ""
+    """Clips of one source; a consensus is not tuned on a clip by its own source."""
 
 
 def pad(feats: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -199,21 +201,41 @@ def captions(
     length_penalty: float = 0.7,
     batch: int = 64,
 ) -> list[Hypothesis]:
-    """Return the best caption of each clip."""
+    """Return the best hypothesis of each clip."""
+    return [
+        best
+        for best, *_ in hypotheses(
+            head, feats, beam=beam, max_words=max_words, length_penalty=length_penalty, batch=batch
+        )
+    ]
+
+
+@torch.inference_mode()
+def hypotheses(
+    head: CaptionHead,
+    feats: Sequence[Tensor],
+    *,
+    beam: int,
+    max_words: int,
+    length_penalty: float = 0.7,
+    n_best: int = 1,
+    batch: int = 64,
+) -> list[list[Hypothesis]]:
+    """Return the ``n_best`` hypotheses of each clip, the best first."""
     where = next(head.parameters()).device
-    found: list[Hypothesis] = []
+    found: list[list[Hypothesis]] = []
     for numbers in _chunks(len(feats), batch):
         feats_BTD, lengths_B = pad([feats[i] for i in numbers], where)
         if beam == 1:
-            found += greedy(head, feats_BTD, lengths_B, max_words=max_words)
+            found += [[one] for one in greedy(head, feats_BTD, lengths_B, max_words=max_words)]
             continue
-        lists = beam_search(
+        found += beam_search(
             head,
             feats_BTD,
             lengths_B,
             beam=beam,
             max_words=max_words,
             length_penalty=length_penalty,
+            n_best=n_best,
         )
-        found += [best for best, *_ in lists]
     return found

@@ -22,6 +22,7 @@ from reelscribe.pipeline.config import CaptionConfig, Config
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import Progress
 from reelscribe.pipeline.tasks import ActionTask, CaptionTask, Example
+from reelscribe.pipeline.telling import measure
 from reelscribe.pipeline.training import State, finished, fit
 
 VERSION = 1
@@ -141,6 +142,7 @@ def _task(
         shared |= {"words": tuple(vocabulary.words), "search": search}
         teller = Manifest(**shared).build()
         assert isinstance(teller, CaptionHead)
+        measure(teller, learn)
         return CaptionTask(
             teller,
             learn,
