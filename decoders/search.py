@@ -138,6 +138,33 @@ def beam_search(
     return [_ranked(hypotheses, length_penalty)[:n_best] for hypotheses in found]
 
 
+@torch.no_grad()
+def sample(
+    head: Writer[S], feats_BTD: Tensor, lengths_B: Tensor, *, max_words: int
+) -> list[list[int]]:
+    """Draw one caption a clip, each word by its probability; torch's global stream decides.
+
+    Return the words of each, without START and END.
+
+    Raises:
+        ValueError: ``max_words`` is below 1, or the features do not fit the head.
+    """
+    _check(head, max_words=max_words)
+    state = head.begin(feats_BTD, lengths_B)
+    words_B = torch.full((len(feats_BTD),), START, device=feats_BTD.device)
+    places: list[list[int]] = []
+    ended_B = torch.zeros(len(feats_BTD), dtype=torch.bool, device=feats_BTD.device)
+    for place in range(max_words):
+        logprobs_BV, state, _ = head.step(words_B, state)
+        chances_BV = _allowed(logprobs_BV, place, max_words).softmax(dim=1)
+        words_B = torch.multinomial(chances_BV, 1)[:, 0].masked_fill(ended_B, END)
+        ended_B = words_B == END
+        places.append(words_B.tolist())
+        if bool(ended_B.all()):
+            break
+    return [[word for word in words if word != END] for words in zip(*places, strict=True)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Sentence:
     """A caption while it is being written."""

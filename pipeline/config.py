@@ -157,6 +157,12 @@ class TrainingConfig(Settings):
     """Epochs without a better validation score before the training stops."""
     clip_norm: NotNegative = 5.0
     """The gradient's norm is cut to this, and what it was is logged; 0 cuts nothing."""
+    scheduled_sampling: Share = 0.0
+    """For captions: the share of words that the head reads as it would have written them itself."""
+    scst_epochs: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0
+    """For captions: epochs of self-critical training on CIDEr-D behind those on the loss."""
+    scst_lr: Positive = 1e-4
+    """Its rate: about a tenth of ``lr``."""
 
 
 class Config(Settings):

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.caption import CaptionHead
 from reelscribe.decoders.search import Hypothesis, beam_search, greedy
-from reelscribe.decoders.vocabulary import PAD, Vocabulary, tokenise
+from reelscribe.decoders.vocabulary import PAD, START, Vocabulary, tokenise
 from reelscribe.pipeline.metrics.cider import CiderD
 
 VAL_CAPTIONS = 5
@@ -137,10 +137,12 @@ class CaptionTask:
         batch: int,
         max_words: int,
         label_smoothing: float = 0.0,
+        scheduled_sampling: float = 0.0,
     ) -> None:
         self.device = device()
         self.head = head.to(self.device)
         self.train, self.val = train, val
+        self.scheduled_sampling = scheduled_sampling
         self.vocabulary, self.max_words = vocabulary, max_words
         self.batch, self.label_smoothing = batch, label_smoothing
         self.pairs = self._pairs(train)
@@ -159,18 +161,37 @@ class CaptionTask:
         return [name for name, _, _ in batch]
 
     def loss(self, batch: list[Pair]) -> Tensor:
-        """Return the cross-entropy a word, under teacher forcing."""
+        """Return the cross-entropy a word, given the true words up to it.
+
+        With ``scheduled_sampling`` some of these are the head's own instead (Bengio et al. 2015,
+        https://arxiv.org/abs/1506.03099), drawn in a pass before (Mihaylova and Martins 2019,
+        https://arxiv.org/abs/1906.07651).
+        """
         feats_BTD, lengths_B = pad([feats_TD for _, feats_TD, _ in batch], self.device)
         words_BL = pad_sequence(
             [words_L for _, _, words_L in batch], batch_first=True, padding_value=PAD
         ).to(self.device)
-        logits_BLV = self.head(feats_BTD, lengths_B, words_BL[:, :-1])
+        read_BL = words_BL[:, :-1]
+        if self.scheduled_sampling and self.head.training:
+            read_BL = self._own(feats_BTD, lengths_B, read_BL)
+        logits_BLV = self.head(feats_BTD, lengths_B, read_BL)
         return cross_entropy(
             logits_BLV.flatten(0, 1),
             words_BL[:, 1:].flatten(),
             ignore_index=PAD,
             label_smoothing=self.label_smoothing if self.head.training else 0.0,
         )
+
+    @torch.no_grad()
+    def _own(self, feats_BTD: Tensor, lengths_B: Tensor, words_BL: Tensor) -> Tensor:
+        """Return the words with a share of them replaced by what the head would have written."""
+        logits_BLV = self.head(feats_BTD, lengths_B, words_BL)
+        logits_BLV[..., [PAD, START]] = -torch.inf
+        own_BL = torch.multinomial(logits_BLV.softmax(2).flatten(0, 1), 1).view(words_BL.shape)
+        # The word at l + 1 is foretold at l. START stays, and so does what pads a caption.
+        own_BL = torch.cat((words_BL[:, :1], own_BL[:, :-1]), dim=1)
+        kept_BL = torch.rand(words_BL.shape, device=words_BL.device) >= self.scheduled_sampling
+        return torch.where(kept_BL | (words_BL == PAD), words_BL, own_BL)
 
     def validate(self) -> tuple[float, float]:
         """Return CIDEr-D of the greedy captions against all references, and the loss a word."""
