@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from reelscribe.datasets.catalog import DATASETS
-from reelscribe.decoders import CELLS
+from reelscribe.decoders import CELLS, FAMILIES
 from reelscribe.pipeline.blame import mistakes
 from reelscribe.pipeline.files import read_yaml
 from reelscribe.pipeline.names import among, guess
@@ -122,6 +122,9 @@ class CaptionConfig(_HeadConfig):
     """A decoder: features -> one sentence."""
 
     task: Literal["caption"]
+    family: str = "attention"
+    """``attention`` looks at the frames anew for every word, ``mean`` is given their mean, ``s2vt``
+    reads and writes with the same two layers."""
     norm: Literal["layer", "standard", "motion"] = "layer"
     """What is done to the features first, as for actions; ``standard`` is better with few clips."""
     consensus: bool = False
@@ -136,6 +139,17 @@ class CaptionConfig(_HeadConfig):
     beam: Few = 5
     length_penalty: NotNegative = 0.7
     """Exponent of the length by which a hypothesis' log-probability is divided."""
+
+    @field_validator("family")
+    @classmethod
+    def _family(cls, value: str, info: ValidationInfo) -> str:
+        among(FAMILIES, value, "family")
+        if value == "s2vt" and info.data.get("cell", "lstm") not in ("lstm", "gru", "rnn"):
+            raise ValueError(
+                f"s2vt has the cells lstm, gru and rnn, not {info.data['cell']}; "
+                "set head.cell to one of these, or another family"
+            )
+        return value
 
 
 class TrainingConfig(Settings):

@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from reelscribe.decoders.action import ActionHead
-from reelscribe.decoders.caption import CaptionHead
 from reelscribe.decoders.search import Hypothesis, beam_search, greedy
+from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import PAD, START, Vocabulary, tokenise
 from reelscribe.pipeline.metrics.cider import CiderD
 
@@ -129,7 +129,7 @@ class CaptionTask:
 
     def __init__(
         self,
-        head: CaptionHead,
+        head: Teller,
         train: Sequence[Example],
         val: Sequence[Example],
         vocabulary: Vocabulary,
@@ -214,7 +214,7 @@ class CaptionTask:
 
 @torch.inference_mode()
 def captions(
-    head: CaptionHead,
+    head: Teller,
     feats: Sequence[Tensor],
     *,
     beam: int,
@@ -233,7 +233,7 @@ def captions(
 
 @torch.inference_mode()
 def hypotheses(
-    head: CaptionHead,
+    head: Teller,
     feats: Sequence[Tensor],
     *,
     beam: int,

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reelscribe.decoders.caption import CaptionHead
+from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary, tokenise, written
 from reelscribe.pipeline.consensus import Consensus, tune
 from reelscribe.pipeline.tasks import Example, hypotheses
@@ -37,7 +37,7 @@ class Told:
         return found | {"greedy": self.greedy}
 
 
-def measure(head: CaptionHead, clips: Sequence[Example]) -> None:
+def measure(head: Teller, clips: Sequence[Example]) -> None:
     """Show a fresh head its training clips: for the norm, and for the consensus where it has one.
 
     Raises:
@@ -55,7 +55,7 @@ def measure(head: CaptionHead, clips: Sequence[Example]) -> None:
 
 
 def tell(
-    head: CaptionHead, vocabulary: Vocabulary, feats: Sequence[Tensor], **search: Any
+    head: Teller, vocabulary: Vocabulary, feats: Sequence[Tensor], **search: Any
 ) -> list[Told]:
     """Return the caption of each clip, (T, D) each.
 

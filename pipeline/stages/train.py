@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from reelscribe.decoders.action import ActionHead
-from reelscribe.decoders.caption import CaptionHead
+from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
@@ -188,7 +188,7 @@ def _task(
         search = {name: getattr(config.head, name) for name in SEARCH}
         shared |= {"words": tuple(vocabulary.words), "search": search}
         teller = Manifest(**shared).build()
-        assert isinstance(teller, CaptionHead)
+        assert isinstance(teller, Teller)
         measure(teller, learn)
         return CaptionTask(
             teller,

@@ -41,9 +41,14 @@ from reelscribe.pipeline.stages.train import train_head
 
 FOLDS = 5
 VARIANTS: Mapping[str, Sequence[str]] = {
-    "attention lstm": (),
-    "attention lstm, consensus": ("head.consensus=true",),
+    "consensus, attention lstm": (),
+    "attention lstm": ("head.consensus=false",),
+    "attention gru": ("head.consensus=false", "head.cell=gru"),
+    "attention rnn": ("head.consensus=false", "head.cell=rnn"),
+    "mean lstm": ("head.consensus=false", "head.family=mean"),
+    "s2vt lstm": ("head.consensus=false", "head.family=s2vt"),
 }
+"""Changes to the recipe msvd_few."""
 
 
 def folds(split: Split) -> list[Split]:
@@ -127,9 +132,8 @@ def measure(data: Path, variants: Mapping[str, Sequence[str]], seeds: int) -> di
     base = [
         f"data.root={data / 'video'}",
         f"data.annotations={data / 'captions.tsv'}",
-        "data.split=source",
     ]
-    first = load_config(Path("msvd"), base)
+    first = load_config(Path("msvd_few"), base)
     material = gather(first, load_split(first), where)
     parts = folds(material.split)
     clips = list(material.split.clips())
@@ -138,7 +142,7 @@ def measure(data: Path, variants: Mapping[str, Sequence[str]], seeds: int) -> di
     for name, overrides in variants.items():
         began = perf_counter()
         out = f"output=build/bench/msvd/{name.replace(' ', '-').replace(',', '')}"
-        config = load_config(Path("msvd"), [*base, out, *overrides])
+        config = load_config(Path("msvd_few"), [*base, out, *overrides])
         found = [pooled(config, material, parts, cider, seed) for seed in range(seeds)]
         row = {
             "variant": name,
@@ -157,6 +161,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--all", nargs="*", default=[], help="KEY=VALUE for every variant")
     parser.add_argument("overrides", nargs="*", help="one variant of one's own, as KEY=VALUE")
     given = parser.parse_args()
     data = os.environ.get("REELSCRIBE_TEST_DATA")
@@ -164,6 +169,7 @@ def main() -> None:
         print("bench-msvd: REELSCRIBE_TEST_DATA is not set to a folder of real clips; skipped")
         return
     variants = {" ".join(given.overrides): given.overrides} if given.overrides else VARIANTS
+    variants = {name: [*given.all, *changes] for name, changes in variants.items()}
     found = measure(Path(data) / "msvd", variants, given.seeds)
     table = Table("what", "CIDEr", "by seed", "greedy alone", "distinct")
     for name, score in found["floors"].items():
