@@ -52,7 +52,7 @@ class Manifest:
     """The config's ``frames`` and ``encoder`` sections: how to make such features again."""
     encoder: Mapping[str, Any]
     search: Mapping[str, Any]
-    """For captions: ``max_words``, ``beam``, ``length_penalty``."""
+    """For captions: ``max_words``, ``beam``, ``length_penalty``, ``no_repeat``."""
     trained: Mapping[str, Any]
     """Dataset, split, seed, best epoch and its validation score."""
     numbers: str = ""

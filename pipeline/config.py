@@ -139,6 +139,8 @@ class CaptionConfig(_HeadConfig):
     beam: Few = 5
     length_penalty: NotNegative = 0.7
     """Exponent of the length by which a hypothesis' log-probability is divided."""
+    no_repeat: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=100)] = 0
+    """No so many words in a row come twice in one caption; 0 lets all repeat."""
 
     @field_validator("family")
     @classmethod

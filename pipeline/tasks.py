@@ -220,13 +220,20 @@ def captions(
     beam: int,
     max_words: int,
     length_penalty: float = 0.7,
+    no_repeat: int = 0,
     batch: int = 64,
 ) -> list[Hypothesis]:
     """Return the best hypothesis of each clip."""
     return [
         best
         for best, *_ in hypotheses(
-            head, feats, beam=beam, max_words=max_words, length_penalty=length_penalty, batch=batch
+            head,
+            feats,
+            beam=beam,
+            max_words=max_words,
+            length_penalty=length_penalty,
+            no_repeat=no_repeat,
+            batch=batch,
         )
     ]
 
@@ -239,6 +246,7 @@ def hypotheses(
     beam: int,
     max_words: int,
     length_penalty: float = 0.7,
+    no_repeat: int = 0,
     n_best: int = 1,
     batch: int = 64,
 ) -> list[list[Hypothesis]]:
@@ -248,7 +256,8 @@ def hypotheses(
     for numbers in _chunks(len(feats), batch):
         feats_BTD, lengths_B = pad([feats[i] for i in numbers], where)
         if beam == 1:
-            found += [[one] for one in greedy(head, feats_BTD, lengths_B, max_words=max_words)]
+            alone = greedy(head, feats_BTD, lengths_B, max_words=max_words, no_repeat=no_repeat)
+            found += [[one] for one in alone]
             continue
         found += beam_search(
             head,
@@ -258,5 +267,6 @@ def hypotheses(
             max_words=max_words,
             length_penalty=length_penalty,
             n_best=n_best,
+            no_repeat=no_repeat,
         )
     return found

@@ -63,7 +63,7 @@ def tell(
         head: in evaluation mode.
         vocabulary: the head's.
         feats: features of each clip.
-        search: ``beam``, ``max_words``, ``length_penalty``.
+        search: ``beam``, ``max_words``, ``length_penalty``, ``no_repeat``.
     """
     found = hypotheses(head, feats, **search, n_best=search["beam"])
     alone = found if search["beam"] == 1 else hypotheses(head, feats, **{**search, "beam": 1})

@@ -42,6 +42,7 @@ def search_of(config: Config) -> dict[str, Any]:
         "beam": config.head.beam,
         "max_words": config.head.max_words,
         "length_penalty": config.head.length_penalty,
+        "no_repeat": config.head.no_repeat,
     }
 
 

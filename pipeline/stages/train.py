@@ -29,14 +29,14 @@ from reelscribe.pipeline.training import State, finished, fit
 VERSION = 1
 """Raise it when the same settings would now train another head."""
 
-SEARCH = ("max_words", "beam", "length_penalty")
+SEARCH = ("max_words", "beam", "length_penalty", "no_repeat")
 """Settings of the caption head that only decide how it is asked."""
 
 
 def made_of(config: Config, material: Material) -> dict[str, Any]:
     """Return all that decides the trained head."""
     train, val = material.clips("train"), material.clips("val")
-    head = config.head.model_dump(mode="json", exclude={"beam", "length_penalty"})
+    head = config.head.model_dump(mode="json", exclude={"beam", "length_penalty", "no_repeat"})
     return {
         "version": VERSION,
         "recipe": material.recipe.settings,
