@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor
 
+from reelscribe.decoders.recall import Recall
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary, tokenise, written
 from reelscribe.pipeline.consensus import Consensus, tune
@@ -47,11 +49,18 @@ def measure(head: Teller, clips: Sequence[Example]) -> None:
     kept = [i for i, said in enumerate(texts) if any(said)]
     if head.recall is not None and not kept:
         raise ValueError("head.consensus needs training captions with words, and none has any")
+    _consensus.cache_clear()
     head.measure(
         [clips[i].feats_TD for i in kept], [[text for text in texts[i] if text] for i in kept]
     )
     if head.recall is not None:
         tune(head.recall, [clips[i].group or clips[i].name for i in kept])
+
+
+@lru_cache(maxsize=2)
+def _consensus(recall: Recall) -> Consensus:
+    """Return a consensus made ready: describing asks again and again, and that takes a second."""
+    return Consensus(recall)
 
 
 def tell(
@@ -72,7 +81,7 @@ def tell(
         chosen: list[tuple[str, float | None]] = [(texts[0], None) for texts in said]
     else:
         own = [[" ".join(tokenise(text)) for text in texts] for texts in said]
-        best = Consensus(head.recall).choose(feats, own)
+        best = _consensus(head.recall).choose(feats, own)
         chosen = [(written(text.split()), agreement) for text, agreement in best]
     return [
         Told(
