@@ -14,7 +14,6 @@ Shapes: T frames, D features a frame.
 from __future__ import annotations
 
 import json
-import math
 import os
 import stat
 import zipfile
@@ -55,8 +54,7 @@ class FeatureFolder:
 
     root: Path
     files: dict[Path, FeatureFile]
-    """By a path made of the root and the clip's name; where a file holds many, nothing lies there.
-    """
+    """By the root and the clip's name; nothing lies there where a file holds many."""
     _stems: dict[str, list[Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -162,10 +160,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _keys(path: Path) -> list[str] | None:
-    """Return the names of the clips in a file, or None where it holds one clip, or cannot be read.
-
-    What cannot be read is one clip that fails by itself, with its reason.
-    """
+    """Return the names of the clips in a file; None for one clip, or for what fails when read."""
     suffix = path.suffix.lower()
     if suffix == ".npz":
         try:
@@ -286,7 +281,7 @@ def _read_h5(file: FeatureFile) -> NDArray[Any]:
         # Both are places in other files, any that its maker named.
         if dataset.external or dataset.is_virtual:
             raise ValueError("its numbers lie in other files; copy them into this one")
-        if math.prod(dataset.shape) * dataset.dtype.itemsize > 2**33:
+        if dataset.nbytes > 2**33:
             raise ValueError(f"a dataset of shape {dataset.shape}; more than 8 GiB for one clip")
         return np.asarray(dataset[()])
 

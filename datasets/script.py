@@ -8,6 +8,8 @@ frames in reverse order, so no model that forgets the order can tell them apart.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -248,6 +250,22 @@ def read_slots(caption: str) -> dict[str, str | None]:
         "action": _first(words, verbs),
         "direction": _first(words, directions),
     }
+
+
+def slot_accuracy(captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Return, for each slot, the share of captions that name it as the references do.
+
+    What a clip's slot truly is, most of its references that name it say; a clip none of whose
+    references names the slot does not count for it.
+    """
+    right: dict[str, list[bool]] = {}
+    for caption, texts in zip(captions, references, strict=True):
+        said, known = read_slots(caption), [read_slots(text) for text in texts]
+        for slot, value in said.items():
+            named = Counter(one[slot] for one in known if one[slot] is not None)
+            if named:
+                right.setdefault(slot, []).append(value == named.most_common(1)[0][0])
+    return {slot: sum(marks) / len(marks) for slot, marks in right.items()}
 
 
 def _first(words: list[str], meaning: dict[str, str]) -> str | None:

@@ -16,6 +16,13 @@ CELLS = {
 
 HEADS = {
     "action": "reelscribe.decoders.action:ActionHead",
-    "caption": "reelscribe.decoders.caption:CaptionHead",
+    "caption": "reelscribe.decoders.teller:create_teller",
 }
 """What a task is answered by: the name in a config -> "module:class"."""
+
+FAMILIES = {
+    "attention": "reelscribe.decoders.caption:CaptionHead",
+    "mean": "reelscribe.decoders.caption:MeanHead",
+    "s2vt": "reelscribe.decoders.s2vt:S2VT",
+}
+"""How captions are written: ``head.family`` -> "module:class"."""

@@ -2,8 +2,8 @@
 
 Reading is a cell over the frames. Writing is a recurrent cell that at every word looks at the
 states through soft attention (SA-LSTM, Yao et al. 2015, https://arxiv.org/abs/1502.08029). With the
-cell ``none`` it is given the mean of the frames instead (MP-LSTM, Venugopalan et al. 2015,
-https://arxiv.org/abs/1412.4729).
+cell ``none``, or in the family ``mean``, it is given the mean of the frames instead (MP-LSTM,
+Venugopalan et al. 2015, https://arxiv.org/abs/1412.4729).
 
 Shapes: B clips, T frames, D features a frame, L words, V words of the vocabulary, E values of a
 word's embedding, H values of a reader's state, W of a writer's, A of an attention key.
@@ -11,13 +11,14 @@ word's embedding, H values of a reader's state, W of a writer's, A of an attenti
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from reelscribe.decoders.cells import create_cell, frame_mask, init_recurrent
-from reelscribe.decoders.vocabulary import PAD, SPECIALS
+from reelscribe.decoders.teller import Teller, refuse_words
+from reelscribe.decoders.vocabulary import PAD
 
 WRITERS: dict[str, type[nn.RNNCellBase]] = {"rnn": nn.RNNCell, "gru": nn.GRUCell}
 """What writes, by the name of the cell that reads; an LSTM writes for all others."""
@@ -42,8 +43,11 @@ class State(NamedTuple):
         return State(*(part[rows_N] for part in self))
 
 
-class CaptionHead(nn.Module):
+class CaptionHead(Teller):
     """Features (B, T, D) in, sentences out: ``forward`` trains, ``begin`` and ``step`` write."""
+
+    reads: ClassVar[str | None] = None
+    """The cell that reads, where it is another than the one that writes."""
 
     def __init__(
         self,
@@ -56,22 +60,15 @@ class CaptionHead(nn.Module):
         layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.5,
+        norm: str = "layer",
+        consensus: bool = False,
     ) -> None:
-        super().__init__()
-        if words <= len(SPECIALS):
-            raise ValueError(
-                f"a vocabulary has {len(SPECIALS)} special words and at least one more, got {words}"
-            )
-        if embed < 1:
-            raise ValueError(f"embed must be at least 1, got {embed}")
-        self.dim = dim
-        self.words = words
-        self.dropout = nn.Dropout(dropout)
-
-        self.norm = nn.LayerNorm(dim)
-        self.project = nn.Linear(dim, hidden)
+        super().__init__(
+            dim=dim, words=words, embed=embed, dropout=dropout, norm=norm, consensus=consensus
+        )
+        self.project = nn.Linear(self.norm.out_dim, hidden)
         self.reader = create_cell(
-            cell,
+            self.reads or cell,
             dim=hidden,
             hidden=hidden,
             layers=layers,
@@ -99,11 +96,7 @@ class CaptionHead(nn.Module):
         Raises:
             ValueError: the shapes do not fit, or a length is not within 1 to T.
         """
-        if words_BL.ndim != 2 or len(words_BL) != len(feats_BTD) or words_BL.shape[1] < 1:
-            raise ValueError(
-                f"expected words ({len(feats_BTD)} captions, 1 or more words), "
-                f"got {tuple(words_BL.shape)}"
-            )
+        refuse_words(words_BL, len(feats_BTD))
         state = self.begin(feats_BTD, lengths_B)
         embedded_BLE = self.dropout(self.embed(words_BL))
         said, seen = [], []
@@ -121,7 +114,7 @@ class CaptionHead(nn.Module):
             ValueError: the shapes do not fit, or a length is not within 1 to T.
         """
         mask_BT = frame_mask(feats_BTD, lengths_B, dim=self.dim)
-        projected_BTH = self.project(self.dropout(self.norm(feats_BTD)))
+        projected_BTH = self.project(self.dropout(self.norm(feats_BTD, mask_BT)))
         states_BTH = self.reader(projected_BTH, lengths_B)
         mean_BH = states_BTH.sum(dim=1) / mask_BT.sum(dim=1, keepdim=True)
         return State(
@@ -165,3 +158,12 @@ class CaptionHead(nn.Module):
         blended_W = torch.tanh(self.blend(torch.cat((hidden_W, context_H, embedded_E), dim=-1)))
         logits_V: Tensor = self.say(self.dropout(blended_W))
         return logits_V
+
+
+class MeanHead(CaptionHead):
+    """The family ``mean``: what writes is given the mean of the frames, whatever their order.
+
+    Its writer is of the kind that ``cell`` names, so that cells can be compared within the family.
+    """
+
+    reads = "none"

@@ -63,14 +63,21 @@ class Hypothesis:
 
 @torch.inference_mode()
 def greedy(
-    head: Writer[S], feats_BTD: Tensor, lengths_B: Tensor, *, max_words: int
+    head: Writer[S],
+    feats_BTD: Tensor,
+    lengths_B: Tensor,
+    *,
+    max_words: int,
+    no_repeat: int = 0,
 ) -> list[Hypothesis]:
     """Write each clip's caption by taking the likeliest word at every place.
 
+    ``no_repeat``: no so many words in a row come twice in a caption; 0 lets all repeat.
+
     Raises:
-        ValueError: ``max_words`` is below 1, or the features do not fit the head.
+        ValueError: ``max_words`` is below 1, ``no_repeat`` below 0, or the features do not fit.
     """
-    _check(head, max_words=max_words)
+    _check(head, max_words=max_words, no_repeat=no_repeat)
     state = head.begin(feats_BTD, lengths_B)
     words_B = torch.full((len(feats_BTD),), START, device=feats_BTD.device)
     frames = lengths_B.tolist()
@@ -78,7 +85,8 @@ def greedy(
     done: dict[int, Hypothesis] = {}
     for place in range(max_words + 1):
         logprobs_BV, state, attention_BT = head.step(words_B, state)
-        best_B, words_B = _allowed(logprobs_BV, place, max_words).max(dim=1)
+        allowed_BV = _new(_allowed(logprobs_BV, place, max_words), written, no_repeat)
+        best_B, words_B = allowed_BV.max(dim=1)
         rows = zip(written, best_B.tolist(), words_B.tolist(), attention_BT.tolist(), strict=True)
         for sentence, logprob, word, attention in list(rows):
             clip = sentence.clip
@@ -100,20 +108,22 @@ def beam_search(
     max_words: int,
     length_penalty: float = 1.0,
     n_best: int = 1,
+    no_repeat: int = 0,
 ) -> list[list[Hypothesis]]:
     """Write each clip's ``n_best`` captions, best score first, following ``beam`` at a time.
 
     A clip is done when it has ``beam`` whole captions. The greedy caption is always among the
     candidates: what is chosen never scores below it. Where a vocabulary has fewer captions to
-    offer than ``n_best``, there are fewer.
+    offer than ``n_best``, there are fewer. ``no_repeat`` is as in :func:`greedy`.
 
     Raises:
         ValueError: a setting makes no sense, or the features do not fit the head.
     """
-    _check(head, max_words=max_words, beam=beam)
+    _check(head, max_words=max_words, beam=beam, no_repeat=no_repeat)
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best must be within 1 and the beam's {beam}, got {n_best}")
-    found = [[one] for one in greedy(head, feats_BTD, lengths_B, max_words=max_words)]
+    first = greedy(head, feats_BTD, lengths_B, max_words=max_words, no_repeat=no_repeat)
+    found = [[one] for one in first]
     state = head.begin(feats_BTD, lengths_B)
     frames = lengths_B.tolist()
     live = [_Sentence(clip=clip) for clip in range(len(frames))]
@@ -123,7 +133,8 @@ def beam_search(
         logprobs_NV, state, attention_NT = head.step(last_N, state)
         attentions = attention_NT.tolist()
         parents, grown = [], []
-        for clip, steps in _best_steps(_allowed(logprobs_NV, place, max_words), live, beam).items():
+        allowed_NV = _new(_allowed(logprobs_NV, place, max_words), live, no_repeat)
+        for clip, steps in _best_steps(allowed_NV, live, beam).items():
             whole, going = _part(steps, beam)
             found[clip] += [live[row].end(logprob) for row, logprob, _ in whole]
             ended[clip] += len(whole)
@@ -136,6 +147,33 @@ def beam_search(
             break
         live, state = grown, state.select(torch.tensor(parents, device=feats_BTD.device))
     return [_ranked(hypotheses, length_penalty)[:n_best] for hypotheses in found]
+
+
+@torch.no_grad()
+def sample(
+    head: Writer[S], feats_BTD: Tensor, lengths_B: Tensor, *, max_words: int
+) -> list[list[int]]:
+    """Draw one caption a clip, each word by its probability; torch's global stream decides.
+
+    Return the words of each, without START and END.
+
+    Raises:
+        ValueError: ``max_words`` is below 1, or the features do not fit the head.
+    """
+    _check(head, max_words=max_words)
+    state = head.begin(feats_BTD, lengths_B)
+    words_B = torch.full((len(feats_BTD),), START, device=feats_BTD.device)
+    places: list[list[int]] = []
+    ended_B = torch.zeros(len(feats_BTD), dtype=torch.bool, device=feats_BTD.device)
+    for place in range(max_words):
+        logprobs_BV, state, _ = head.step(words_B, state)
+        chances_BV = _allowed(logprobs_BV, place, max_words).softmax(dim=1)
+        words_B = torch.multinomial(chances_BV, 1)[:, 0].masked_fill(ended_B, END)
+        ended_B = words_B == END
+        places.append(words_B.tolist())
+        if bool(ended_B.all()):
+            break
+    return [[word for word in words if word != END] for words in zip(*places, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,8 +254,24 @@ def _allowed(logprobs_NV: Tensor, place: int, max_words: int) -> Tensor:
     return allowed_NV
 
 
-def _check(head: Writer[S], *, max_words: int, beam: int = 1) -> None:
+def _new(allowed_NV: Tensor, sentences: Sequence[_Sentence], no_repeat: int) -> Tensor:
+    """Set to -inf each word that would end a run of ``no_repeat`` words that is there already."""
+    if not no_repeat:
+        return allowed_NV
+    for row, sentence in enumerate(sentences):
+        words = sentence.words
+        start = len(words) - no_repeat + 1
+        runs = range(max(start, 0))  # Where an earlier run of as many words, less one, may begin.
+        tail = words[start:]
+        said = {words[i + no_repeat - 1] for i in runs if words[i : i + no_repeat - 1] == tail}
+        allowed_NV[row, list(said - {END})] = -torch.inf
+    return allowed_NV
+
+
+def _check(head: Writer[S], *, max_words: int, beam: int = 1, no_repeat: int = 0) -> None:
     for name, value in (("max_words", max_words), ("beam", beam)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+    if no_repeat < 0:
+        raise ValueError(f"no_repeat is a number of words, or 0 for none; got {no_repeat}")
     assert not head.training, "dropout would make every search another: call head.eval() first"

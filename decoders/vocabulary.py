@@ -104,6 +104,11 @@ def tokenise(caption: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in words if word not in _DROPPED)
 
 
+def written(words: Iterable[str]) -> str:
+    """Return the words of a caption as one writes them: the other way round than ``tokenise``."""
+    return _JOINED.sub(r"\1", " ".join(_WRITTEN.get(word, word) for word in words))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
     """The words that a caption head knows; a word's place is its number."""
@@ -162,9 +167,7 @@ class Vocabulary:
         ``it 's`` becomes ``it's`` and ``-lrb-`` a bracket; ``tokenise`` gives the words back.
         """
         ended = ids[: ids.index(END)] if END in ids else ids
-        words = (self.words[i] for i in ended if i >= len(SPECIALS))
-        text = " ".join(_WRITTEN.get(word, word) for word in words)
-        return _JOINED.sub(r"\1", text)
+        return written(self.words[i] for i in ended if i >= len(SPECIALS))
 
     def to_json(self) -> str:
         """Return the list of words as JSON."""

@@ -18,7 +18,7 @@ from torch import nn
 
 from reelscribe.decoders import HEADS
 from reelscribe.decoders.action import ActionHead
-from reelscribe.decoders.caption import CaptionHead
+from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
 from reelscribe.pipeline.files import read_json, write_json, write_whole
 from reelscribe.pipeline.index import hash_file
@@ -30,7 +30,7 @@ VERSION = 1
 _KINDS = {"str": str, "int": int, "Mapping": dict, "tuple": list}
 """What the fields of a manifest are in JSON."""
 
-Head = ActionHead | CaptionHead
+Head = ActionHead | Teller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Manifest:
     """The config's ``frames`` and ``encoder`` sections: how to make such features again."""
     encoder: Mapping[str, Any]
     search: Mapping[str, Any]
-    """For captions: ``max_words``, ``beam``, ``length_penalty``."""
+    """For captions: ``max_words``, ``beam``, ``length_penalty``, ``no_repeat``."""
     trained: Mapping[str, Any]
     """Dataset, split, seed, best epoch and its validation score."""
     numbers: str = ""

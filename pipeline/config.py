@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from reelscribe.datasets.catalog import DATASETS
-from reelscribe.decoders import CELLS
+from reelscribe.decoders import CELLS, FAMILIES
 from reelscribe.pipeline.blame import mistakes
 from reelscribe.pipeline.files import read_yaml
 from reelscribe.pipeline.names import among, guess
@@ -122,6 +122,14 @@ class CaptionConfig(_HeadConfig):
     """A decoder: features -> one sentence."""
 
     task: Literal["caption"]
+    family: str = "attention"
+    """``attention`` looks at the frames anew for every word, ``mean`` is given their mean, ``s2vt``
+    reads and writes with the same two layers."""
+    norm: Literal["layer", "standard", "motion"] = "layer"
+    """What is done to the features first, as for actions; ``standard`` is better with few clips."""
+    consensus: bool = False
+    """Choose among the beam's hypotheses and the captions of training clips that look alike, by
+    their agreement with these: where clips are few, people's words are the better guess."""
     embed: Width = 300
     """Width of a word's vector."""
     min_count: Count = 2
@@ -131,6 +139,19 @@ class CaptionConfig(_HeadConfig):
     beam: Few = 5
     length_penalty: NotNegative = 0.7
     """Exponent of the length by which a hypothesis' log-probability is divided."""
+    no_repeat: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=100)] = 0
+    """No so many words in a row come twice in one caption; 0 lets all repeat."""
+
+    @field_validator("family")
+    @classmethod
+    def _family(cls, value: str, info: ValidationInfo) -> str:
+        among(FAMILIES, value, "family")
+        if value == "s2vt" and info.data.get("cell", "lstm") not in ("lstm", "gru", "rnn"):
+            raise ValueError(
+                f"s2vt has the cells lstm, gru and rnn, not {info.data['cell']}; "
+                "set head.cell to one of these, or another family"
+            )
+        return value
 
 
 class TrainingConfig(Settings):
@@ -152,6 +173,12 @@ class TrainingConfig(Settings):
     """Epochs without a better validation score before the training stops."""
     clip_norm: NotNegative = 5.0
     """The gradient's norm is cut to this, and what it was is logged; 0 cuts nothing."""
+    scheduled_sampling: Share = 0.0
+    """For captions: the share of words that the head reads as it would have written them itself."""
+    scst_epochs: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0
+    """For captions: epochs of self-critical training on CIDEr-D behind those on the loss."""
+    scst_lr: Positive = 1e-4
+    """Its rate: about a tenth of ``lr``."""
 
 
 class Config(Settings):

@@ -81,7 +81,13 @@ class Material:
             if clip.backwards:
                 feats_TD = feats_TD.flip(0)
             found.append(
-                Example(name=clip.id, feats_TD=feats_TD, label=label, captions=clip.captions)
+                Example(
+                    name=clip.id,
+                    feats_TD=feats_TD,
+                    label=label,
+                    captions=clip.captions,
+                    group=clip.group,
+                )
             )
         return found
 

@@ -16,9 +16,9 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from reelscribe.decoders.action import ActionHead
-from reelscribe.decoders.caption import CaptionHead
 from reelscribe.decoders.search import Hypothesis, beam_search, greedy
-from reelscribe.decoders.vocabulary import PAD, Vocabulary, tokenise
+from reelscribe.decoders.teller import Teller
+from reelscribe.decoders.vocabulary import PAD, START, Vocabulary, tokenise
 from reelscribe.pipeline.metrics.cider import CiderD
 
 VAL_CAPTIONS = 5
@@ -34,6 +34,8 @@ class Example:
     feats_TD: Tensor
     label: int = -1
     captions: tuple[str, ...] = ()
+    group: str = ""
+    """Clips of one source; a consensus is not tuned on a clip by its own source."""
 
 
 def pad(feats: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -127,7 +129,7 @@ class CaptionTask:
 
     def __init__(
         self,
-        head: CaptionHead,
+        head: Teller,
         train: Sequence[Example],
         val: Sequence[Example],
         vocabulary: Vocabulary,
@@ -135,10 +137,12 @@ class CaptionTask:
         batch: int,
         max_words: int,
         label_smoothing: float = 0.0,
+        scheduled_sampling: float = 0.0,
     ) -> None:
         self.device = device()
         self.head = head.to(self.device)
         self.train, self.val = train, val
+        self.scheduled_sampling = scheduled_sampling
         self.vocabulary, self.max_words = vocabulary, max_words
         self.batch, self.label_smoothing = batch, label_smoothing
         self.pairs = self._pairs(train)
@@ -157,18 +161,37 @@ class CaptionTask:
         return [name for name, _, _ in batch]
 
     def loss(self, batch: list[Pair]) -> Tensor:
-        """Return the cross-entropy a word, under teacher forcing."""
+        """Return the cross-entropy a word, given the true words up to it.
+
+        With ``scheduled_sampling`` some of these are the head's own instead (Bengio et al. 2015,
+        https://arxiv.org/abs/1506.03099), drawn in a pass before (Mihaylova and Martins 2019,
+        https://arxiv.org/abs/1906.07651).
+        """
         feats_BTD, lengths_B = pad([feats_TD for _, feats_TD, _ in batch], self.device)
         words_BL = pad_sequence(
             [words_L for _, _, words_L in batch], batch_first=True, padding_value=PAD
         ).to(self.device)
-        logits_BLV = self.head(feats_BTD, lengths_B, words_BL[:, :-1])
+        read_BL = words_BL[:, :-1]
+        if self.scheduled_sampling and self.head.training:
+            read_BL = self._own(feats_BTD, lengths_B, read_BL)
+        logits_BLV = self.head(feats_BTD, lengths_B, read_BL)
         return cross_entropy(
             logits_BLV.flatten(0, 1),
             words_BL[:, 1:].flatten(),
             ignore_index=PAD,
             label_smoothing=self.label_smoothing if self.head.training else 0.0,
         )
+
+    @torch.no_grad()
+    def _own(self, feats_BTD: Tensor, lengths_B: Tensor, words_BL: Tensor) -> Tensor:
+        """Return the words with a share of them replaced by what the head would have written."""
+        logits_BLV = self.head(feats_BTD, lengths_B, words_BL)
+        logits_BLV[..., [PAD, START]] = -torch.inf
+        own_BL = torch.multinomial(logits_BLV.softmax(2).flatten(0, 1), 1).view(words_BL.shape)
+        # The word at l + 1 is foretold at l. START stays, and so does what pads a caption.
+        own_BL = torch.cat((words_BL[:, :1], own_BL[:, :-1]), dim=1)
+        kept_BL = torch.rand(words_BL.shape, device=words_BL.device) >= self.scheduled_sampling
+        return torch.where(kept_BL | (words_BL == PAD), words_BL, own_BL)
 
     def validate(self) -> tuple[float, float]:
         """Return CIDEr-D of the greedy captions against all references, and the loss a word."""
@@ -191,29 +214,59 @@ class CaptionTask:
 
 @torch.inference_mode()
 def captions(
-    head: CaptionHead,
+    head: Teller,
     feats: Sequence[Tensor],
     *,
     beam: int,
     max_words: int,
     length_penalty: float = 0.7,
+    no_repeat: int = 0,
     batch: int = 64,
 ) -> list[Hypothesis]:
-    """Return the best caption of each clip."""
+    """Return the best hypothesis of each clip."""
+    return [
+        best
+        for best, *_ in hypotheses(
+            head,
+            feats,
+            beam=beam,
+            max_words=max_words,
+            length_penalty=length_penalty,
+            no_repeat=no_repeat,
+            batch=batch,
+        )
+    ]
+
+
+@torch.inference_mode()
+def hypotheses(
+    head: Teller,
+    feats: Sequence[Tensor],
+    *,
+    beam: int,
+    max_words: int,
+    length_penalty: float = 0.7,
+    no_repeat: int = 0,
+    n_best: int = 1,
+    batch: int = 64,
+) -> list[list[Hypothesis]]:
+    """Return the ``n_best`` hypotheses of each clip, the best first."""
     where = next(head.parameters()).device
-    found: list[Hypothesis] = []
+    found: list[list[Hypothesis]] = []
     for numbers in _chunks(len(feats), batch):
         feats_BTD, lengths_B = pad([feats[i] for i in numbers], where)
         if beam == 1:
-            found += greedy(head, feats_BTD, lengths_B, max_words=max_words)
+            alone = greedy(head, feats_BTD, lengths_B, max_words=max_words, no_repeat=no_repeat)
+            found += [[one] for one in alone]
             continue
-        lists = beam_search(
+        found += beam_search(
             head,
             feats_BTD,
             lengths_B,
             beam=beam,
             max_words=max_words,
             length_penalty=length_penalty,
+            n_best=n_best,
+            no_repeat=no_repeat,
         )
-        found += [best for best, *_ in lists]
     return found

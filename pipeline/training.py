@@ -133,13 +133,14 @@ def fit(
             "grad_norm_max": max(norms),
         }
         score, val_loss = float(epoch), 0.0  # Without validation the last epoch is the best.
+        trained = monotonic()
         if validate:
             task.head.eval()
             with torch.inference_mode():
                 score, val_loss = task.validate()
             watch.validation(val_loss, epoch)
             row |= {"val_loss": val_loss, f"val_{task.measure}": score}
-        row["seconds"] = monotonic() - began
+        row |= {"seconds": monotonic() - began, "val_seconds": monotonic() - trained}
         state.epoch = epoch
         state.rows.append(row)
         # Small validation parts tie often; among equals the lower loss is the surer answer.

@@ -208,7 +208,7 @@ def test_what_is_another_kind_of_file_is_refused_unread(tmp_path: Path) -> None:
     (tmp_path / "e.npy").write_bytes(b"\x93NUMPY\x01\x00" + length + header)
     folder = scan(tmp_path)
     for name in "abcde":
-        with pytest.raises(ValueError, match="^cannot be read as features: "):
+        with pytest.raises(ValueError, match=r"^cannot be read as features: "):
             read(folder.find(Path(name)))
 
 

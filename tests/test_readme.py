@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from reelscribe.datasets.catalog import DATASETS
-from reelscribe.decoders import CELLS, HEADS
+from reelscribe.decoders import CELLS, FAMILIES, HEADS
 from reelscribe.encoders import ENGINES
 from reelscribe.encoders.backbone import POOLS
 from reelscribe.pipeline.config import SHIPPED, Config
@@ -19,7 +19,7 @@ README = (ROOT / "README.md").read_text()
 RECIPES = [path.stem for path in SHIPPED.glob("*.yaml")]
 
 
-@pytest.mark.parametrize("name", [*DATASETS, *CELLS, *HEADS, *ENGINES, *POOLS, *RECIPES])
+@pytest.mark.parametrize("name", [*DATASETS, *CELLS, *FAMILIES, *HEADS, *ENGINES, *POOLS, *RECIPES])
 def test_readme_names_it(name: str) -> None:
     assert f"`{name}`" in README
 

@@ -253,3 +253,41 @@ def test_refuses_settings_without_sense() -> None:
         greedy(head, FEATS, torch.tensor([0, 1, 3, 4]), max_words=3)
     with pytest.raises(AssertionError, match=r"call head.eval\(\) first"):
         greedy(head.train(), FEATS, LENGTHS, max_words=3)
+
+
+def runs(words: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
+    return [words[i : i + size] for i in range(len(words) - size + 1)]
+
+
+def test_no_run_of_words_comes_twice() -> None:
+    """A B A B ... is all this writer knows; with pairs forbidden it has A B A and must end."""
+    writer = Markov({START: {A: 1.0}, A: {B: 0.9, END: 0.1}, B: {A: 0.9, END: 0.1}}, words=7)
+    one = FEATS[:1], LENGTHS[:1]
+    written = {
+        size: greedy(writer, *one, max_words=6, no_repeat=size)[0].words for size in (0, 1, 2, 3)
+    }
+    assert written == {0: (A, B, A, B, A, B), 1: (A, B), 2: (A, B, A), 3: (A, B, A, B)}
+    [[best, *_]] = beam_search(writer, *one, beam=3, max_words=6, no_repeat=2, length_penalty=0.0)
+    assert len(set(runs(best.words, 2))) == len(runs(best.words, 2))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_wide_beam_without_repeats_agrees_with_trying_every_caption(size: int) -> None:
+    head = make(6, seed=1)
+    [[best, *_]] = beam_search(
+        head, FEATS[:1], LENGTHS[:1], beam=64, max_words=4, length_penalty=0.7, no_repeat=size
+    )
+    every = [
+        words
+        for length in range(1, 5)
+        for words in itertools.product((4, 5), repeat=length)
+        if len(set(runs(words, size))) == len(runs(words, size))
+    ]
+    truth = max(every, key=lambda words: logprob_of(head, 0, words) / (len(words) + 1) ** 0.7)
+    assert best.words == truth
+    assert best.logprob == pytest.approx(logprob_of(head, 0, truth), abs=1e-4)
+
+
+def test_a_repeat_is_a_number_of_words() -> None:
+    with pytest.raises(ValueError, match=r"^no_repeat is a number of words.*; got -1$"):
+        greedy(GARDEN_PATH, FEATS[:1], LENGTHS[:1], max_words=3, no_repeat=-1)

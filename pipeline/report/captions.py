@@ -104,3 +104,10 @@ def spread(values: Sequence[float], name: str) -> Markup:
         axes.set_xlabel(f"{name} of a video")
         axes.set_ylabel("videos")
         return svg(figure, f"{name} of {len(values)} videos")
+
+
+def named(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how often each slot of made captions is named rightly, and what greedy search got."""
+    slots = (scores.get("slots") or {}).items()
+    rows = [(f"{slot} named rightly", percent(share)) for slot, share in slots]
+    return [*rows, ("CIDEr of greedy search", number(scores.get("greedy_CIDEr")))]

@@ -1,9 +1,8 @@
 """The page of one run: its score beside its floor, how it was trained, and where it is wrong.
 
 Reads ``scores.json``, and where they are there ``metrics.jsonl``, ``predictions.jsonl``,
-``per_video.jsonl`` and
-``config.yaml``; writes ``report/index.html``. Keys that a page does not know are left alone, keys
-that are missing leave their part of the page out.
+``per_video.jsonl`` and ``config.yaml``; writes ``report/index.html``. Keys that a page does not
+know are left alone, keys that are missing leave their part of the page out.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe.pipeline.files import read_json, read_jsonl
-from reelscribe.pipeline.report.captions import NAMES, caption_view
+from reelscribe.pipeline.report.captions import NAMES, caption_view, named
 from reelscribe.pipeline.report.pages import count, finite, number, percent, write_page
 from reelscribe.pipeline.report.plots import confusion, training_curves
 
@@ -135,7 +134,7 @@ def _others(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     left_out = scores.get("left_out") or {}
     names = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L")
     rows = [(_pretty(name), number(scores.get(name))) for name in names if name not in left_out]
-    rows = [row for row in rows if row[1] != "n/a"]
+    rows = [row for row in [*rows, *named(scores)] if row[1] != "n/a"]
     return rows + [(_pretty(str(name)), f"left out: {why}") for name, why in left_out.items()]
 
 
@@ -199,6 +198,7 @@ def write_run_page(run: Path) -> Path:
         action=_action_parts(scores, predictions) if scores["task"] == "action" else None,
         caption=_caption_parts(predictions) if scores["task"] == "caption" else None,
         view=_caption_view(scores, list(scored.values())),
+        alarms=[str(alarm) for alarm in scores.get("alarms") or ()],
         subset=bool(scores.get("subset")),
         missing=round(finite(scores.get("missing")) or 0),
         missing_named=[str(name) for name in scores.get("missing_named") or ()],

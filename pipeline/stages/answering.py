@@ -29,7 +29,8 @@ from reelscribe.pipeline.stages.encode import (
     origin,
     read_features,
 )
-from reelscribe.pipeline.tasks import captions, probabilities
+from reelscribe.pipeline.tasks import probabilities
+from reelscribe.pipeline.telling import tell
 
 Said = dict[str, Any]
 """``actions`` (label and probability, all classes) or ``caption``."""
@@ -93,9 +94,8 @@ class Answerer:
         tensors = [torch.from_numpy(np.ascontiguousarray(feats_TD)) for feats_TD in feats]
         if isinstance(self.head, ActionHead):
             return [self._ranked(row_K) for row_K in probabilities(self.head, tensors)]
-        said = captions(self.head, tensors, **self.manifest.search)
-        words = self.manifest.vocabulary.decode
-        return [{"actions": [], "caption": words(best.words)} for best in said]
+        said = tell(self.head, self.manifest.vocabulary, tensors, **self.manifest.search)
+        return [{"actions": [], "caption": one.caption} for one in said]
 
     def _ranked(self, row_K: NDArray[np.float64]) -> Said:
         labels = self.manifest.labels

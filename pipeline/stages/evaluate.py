@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe.datasets.clip import Split
+from reelscribe.datasets.script import slot_accuracy
+from reelscribe.decoders.vocabulary import tokenise
+from reelscribe.pipeline.alarms import alarms, habits
 from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_jsonl, write_json, write_jsonl, write_whole
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.metrics.actions import direction, score_actions
-from reelscribe.pipeline.metrics.captions import NOTE, score_captions
+from reelscribe.pipeline.metrics.captions import NOTE, CaptionScores, score_captions
 from reelscribe.pipeline.metrics.card import caption_card
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.run import write_run_page
 
-VERSION = 2
+VERSION = 3
 
 NAMED = 12
 """Missing clips that scores.json and the page name; ``missing.txt`` names them all."""
@@ -70,6 +73,8 @@ def evaluate(config: Config, material: Material, run: Path) -> dict[str, Any]:
     write_json(run / "scores.json", scores)
     write_run_page(run)
     say(summary(scores))
+    for alarm in scores.get("alarms", ()):
+        say(f"ALARM: {alarm}")
     return scores
 
 
@@ -115,12 +120,27 @@ def _captions(split: Split, rows: Sequence[Mapping[str, Any]], run: Path) -> dic
     references = {row["id"]: row["references"] for row in rows}
     scores = score_captions({row["id"]: row["caption"] for row in rows}, references)
     write_jsonl(run / "per_video.jsonl", scores.rows())
-    train_captions = (text for clip in split.train for text in clip.captions)
-    return {
+    train_captions = [text for clip in split.train for text in clip.captions]
+    found = {
         **scores.corpus,
         **caption_card(scores, train_captions=train_captions),
+        **habits([row["caption"] for row in rows], train_captions),
+        "greedy_CIDEr": _greedy(scores, rows),
+        "consensus": any("agreement" in row for row in rows),
         "videos": len(rows),
         "references": sum(map(len, references.values())),
         "left_out": dict(scores.left_out),
         "note": NOTE,
     }
+    if split.dataset == "theatre":
+        texts = list(references.values())
+        found["slots"] = slot_accuracy([row["caption"] for row in rows], texts)
+    return found | {"alarms": alarms(found, read_jsonl(run / "metrics.jsonl"))}
+
+
+def _greedy(scores: CaptionScores, rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return CIDEr of the captions that greedy search would have written, where it is known."""
+    if scores.references is None or not all("greedy" in row for row in rows):
+        return None
+    said = {row["id"]: tokenise(row["greedy"]) for row in rows}
+    return float(scores.references.cider.score([said[name] for name in scores.ids]).mean())

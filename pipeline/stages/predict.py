@@ -17,9 +17,10 @@ from reelscribe.pipeline.files import write_jsonl
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import say
-from reelscribe.pipeline.tasks import captions, probabilities
+from reelscribe.pipeline.tasks import probabilities
+from reelscribe.pipeline.telling import tell
 
-VERSION = 1
+VERSION = 2
 
 
 def made_of(config: Config, material: Material, run: Path) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def search_of(config: Config) -> dict[str, Any]:
         "beam": config.head.beam,
         "max_words": config.head.max_words,
         "length_penalty": config.head.length_penalty,
+        "no_repeat": config.head.no_repeat,
     }
 
 
@@ -70,14 +72,13 @@ def predict(config: Config, material: Material, run: Path) -> None:
                 {"id": clip.id, "path": str(clip.path), "label": clip.label, "ranked": ranked}
             )
     else:
-        found = captions(head, feats, **search_of(config))
-        for clip, best in zip(clips, found, strict=True):
+        found = tell(head, manifest.vocabulary, feats, **search_of(config))
+        for clip, said in zip(clips, found, strict=True):
             rows.append(
                 {
                     "id": clip.id,
                     "path": str(clip.path),
-                    "caption": manifest.vocabulary.decode(best.words),
-                    "logprob": round(best.logprob, 6),
+                    **said.to_json(),
                     "references": list(clip.captions),
                 }
             )

@@ -1,0 +1,200 @@
+"""The text side of MSR-VTT at size: real annotations over made features, trained and scored.
+
+Reads the annotations in $REELSCRIBE_TEST_DATA/msrvtt; prints a table and writes
+build/bench/caption.json.
+No video is read. Each video's features are made: a step shows one of the words that most of its
+captions share, as a random direction of its own, with noise. So there is something to learn, and
+THE SCORES SAY NOTHING ABOUT VIDEOS. They are read beside the best constant caption, one human, and
+the commonest caption of the nearest training video, all over the same features and test videos.
+
+Speed is that of training, in words a second, beside a bare loop over the same model and batches.
+
+    make bench-caption                                    # a part: minutes on two cores
+    python tests/benchmarks/bench_caption.py --full       # all 10,000 videos
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.nn.functional import cross_entropy
+
+from reelscribe.datasets.clip import PARTS, Clip
+from reelscribe.datasets.msrvtt import PART_OF, _read
+from reelscribe.decoders.vocabulary import PAD, tokenise
+from reelscribe.pipeline.config import Config, load_config
+from reelscribe.pipeline.files import read_jsonl, write_json
+from reelscribe.pipeline.inputs import gather, load_split
+from reelscribe.pipeline.metrics.cider import CiderD
+from reelscribe.pipeline.options import place
+from reelscribe.pipeline.runs import train_run
+from reelscribe.pipeline.stages.evaluate import evaluate
+from reelscribe.pipeline.stages.train import _task
+from reelscribe.pipeline.tasks import CaptionTask
+
+WIDTH, STEPS, NOISE = 256, 8, 1.0
+"""Values a step, steps a video, and the noise beside a word's direction of length 1."""
+
+PART = {"train": 800, "val": 100, "test": 300}
+"""Videos of the part."""
+
+SMALL = ("head.hidden=128", "head.embed=128", "training.epochs=6", "training.lr=2.0e-3")
+"""What the part changes of the recipe msrvtt."""
+
+COMMON = 60
+"""The most frequent words of all captions show nothing: a, is, man."""
+
+
+def make(clips: Sequence[Clip], folder: Path) -> None:
+    """Write the features of clips, one .npy each."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    said = {clip.id: [set(tokenise(text)) for text in clip.captions] for clip in clips}
+    counts = Counter(word for texts in said.values() for words in texts for word in words)
+    dull = {word for word, _ in counts.most_common(COMMON)}
+    directions: dict[str, Any] = {}
+    rng = np.random.default_rng(0)
+    for clip in clips:
+        own = Counter(word for words in said[clip.id] for word in words if word not in dull)
+        shown = [word for word, _ in sorted(own.items(), key=lambda i: (-i[1], i[0]))[:STEPS]]
+        feats_TD = NOISE / np.sqrt(WIDTH) * rng.standard_normal((STEPS, WIDTH))
+        for step, word in enumerate(shown):
+            if word not in directions:
+                one = rng.standard_normal(WIDTH)
+                directions[word] = one / np.linalg.norm(one)
+            feats_TD[step] += directions[word]
+        np.save(folder / f"{clip.id}.npy", feats_TD.astype(np.float32))
+
+
+def nearest(config: Config, rows: Sequence[dict[str, Any]], train: Sequence[Clip]) -> float:
+    """Return CIDEr of the commonest caption of each test video's nearest training video."""
+    assert config.encoder.precomputed is not None
+    folder = config.encoder.precomputed
+
+    def keys(names: Sequence[str]) -> Any:
+        means_ND = np.stack([np.load(folder / f"{name}.npy").mean(0) for name in names])
+        return means_ND / np.linalg.norm(means_ND, axis=1, keepdims=True)
+
+    near = (keys([row["id"] for row in rows]) @ keys([clip.id for clip in train]).T).argmax(1)
+    said = [Counter(map(tokenise, train[i].captions)).most_common(1)[0][0] for i in near]
+    cider = CiderD([[tokenise(text) for text in row["references"]] for row in rows])
+    return float(cider.score(said).mean())
+
+
+def bare(task: CaptionTask, lr: float, steps: int) -> float:
+    """Return words a second of a plain loop over the first batches of an epoch."""
+    optimizer = torch.optim.AdamW(task.head.parameters(), lr=lr)
+    batches = [b for b, _ in zip(task.batches(torch.Generator()), range(steps), strict=False)]
+    ready = []
+    for batch in batches:
+        feats_BTD = torch.stack([feats_TD for _, feats_TD, _ in batch]).to(task.device)
+        words = [words_L for _, _, words_L in batch]
+        words_BL = torch.nn.utils.rnn.pad_sequence(words, batch_first=True, padding_value=PAD)
+        lengths_B = torch.full((len(batch),), feats_BTD.shape[1], device=task.device)
+        ready.append((feats_BTD, lengths_B, words_BL.to(task.device)))
+    task.head.train()
+    began = perf_counter()
+    for feats_BTD, lengths_B, words_BL in ready:
+        logits_BLV = task.head(feats_BTD, lengths_B, words_BL[:, :-1])
+        loss = cross_entropy(logits_BLV.flatten(0, 1), words_BL[:, 1:].flatten(), ignore_index=PAD)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(task.head.parameters(), 5.0)
+        optimizer.step()
+        loss.item()
+    count = sum(len(words_L) - 1 for batch in batches for _, _, words_L in batch)
+    return count / (perf_counter() - began)
+
+
+def chosen(data: Path, full: bool) -> list[Clip]:
+    """Return videos with their captions: all, or the first of each part."""
+    notes = _read(data)
+    left = dict(PART) if not full else dict.fromkeys(PART, 10_000)
+    clips = []
+    for name, video in notes.videos.items():
+        part = PART_OF[video["split"]]
+        left[part] -= 1
+        if left[part] >= 0:
+            clips.append(Clip(id=name, path=data / name, captions=notes.captions[name]))
+    return clips
+
+
+def measure(data: Path, *, full: bool, overrides: Sequence[str]) -> dict[str, Any]:
+    """Make features, train, score; return all figures."""
+    out = Path("build/bench/caption")
+    shutil.rmtree(out, ignore_errors=True)
+    make(chosen(data, full), out / "features")
+    settings = [
+        f"data.annotations={data}",
+        f"encoder.precomputed={out / 'features'}",
+        "data.missing=skip",
+        f"output={out / 'run'}",
+        *(() if full else SMALL),
+        *overrides,
+    ]
+    config = load_config(Path("msrvtt"), settings)
+    here = place(out / "store", None, None, True)
+    began = perf_counter()
+    result = train_run(config, here)
+    seconds = perf_counter() - began
+    material = gather(config, load_split(config), here)
+    train, val = (material.examples(material.clips(part)) for part in ("train", "val"))
+    task, _ = _task(config, material, train, val)
+    assert isinstance(task, CaptionTask)
+    words = sum(len(words_L) - 1 for _, _, words_L in task.pairs)
+    epochs = read_jsonl(config.output / "metrics.jsonl")
+    spent = sum(row["seconds"] - row["val_seconds"] for row in epochs) / len(epochs)
+    began = perf_counter()
+    evaluate(config, material, config.output)
+    scored = perf_counter() - began
+    scores = result.scores
+    rows = read_jsonl(config.output / "predictions.jsonl")
+    return {
+        "videos": {part: len(material.clips(part)) for part in PARTS},
+        "captions": len(task.pairs),
+        "CIDEr": scores["CIDEr"],
+        "constant": scores["floor"],
+        "human": scores["human"],
+        "nearest": nearest(config, rows, material.clips("train")),
+        "words_per_second": words / spent,
+        "bare_words_per_second": bare(task, config.training.lr, steps=40),
+        "evaluation_seconds": scored,
+        "run_seconds": seconds,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "alarms": scores["alarms"],
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="all 10,000 videos")
+    parser.add_argument("overrides", nargs="*", help="KEY=VALUE of the config")
+    given = parser.parse_args()
+    data = os.environ.get("REELSCRIBE_TEST_DATA")
+    if not data:
+        print("bench-caption: REELSCRIBE_TEST_DATA is not set to real annotations; skipped")
+        return
+    found = measure(Path(data) / "msrvtt", full=given.full, overrides=given.overrides)
+    found["ratio"] = found["words_per_second"] / found["bare_words_per_second"]
+    table = Table("text side of MSR-VTT, made features", "")
+    for name, value in found.items():
+        table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+    write_json(Path("build/bench/caption.json"), found)
+
+
+if __name__ == "__main__":
+    main()
