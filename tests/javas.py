@@ -11,9 +11,11 @@ from pathlib import Path
 def children() -> list[int]:
     """The Java processes that this one started and that are still there."""
     found = subprocess.check_output(
-        ["ps", "-o", "pid=,comm=", "--ppid", str(os.getpid())], text=True
+        ["ps", "-o", "pid=,stat=,comm=", "--ppid", str(os.getpid())], text=True
     )
-    return sorted(int(line.split()[0]) for line in found.splitlines() if "java" in line)
+    # Orphans come to this process once a test has used Ray; it may not have buried one yet.
+    rows = [line.split() for line in found.splitlines() if "java" in line]
+    return sorted(int(pid) for pid, state, *_ in rows if not state.startswith("Z"))
 
 
 def running(pid: int) -> bool:
