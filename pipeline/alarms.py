@@ -19,6 +19,8 @@ STUTTER = 0.05
 """Share of captions that may say three words twice."""
 ENOUGH = 10
 """Videos below which a share says little."""
+NOISE = 0.99
+"""CIDEr of the search over greedy's, below which the search is called worse."""
 FALL = 0.9
 """Validation CIDEr at the end, over its best, from which the training is said to have gone on too
 long."""
@@ -58,7 +60,7 @@ def alarms(scores: Mapping[str, Any], epochs: Sequence[Mapping[str, float]]) -> 
             f"CIDEr {score:.3f} is not above that of one constant caption ({floor:.3f}): nothing "
             "of the videos is in these captions; train longer, or on more clips"
         )
-    if score is not None and greedy is not None and score < greedy - 0.005:
+    if score is not None and greedy is not None and score < NOISE * greedy:
         found.append(
             f"the search is worse than greedy: CIDEr {score:.3f} against {greedy:.3f}; lower "
             "head.beam, or raise head.length_penalty where its captions are short"
