@@ -191,7 +191,7 @@ def test_numbers_that_lie_in_other_files_are_refused(tmp_path: Path) -> None:
     for name in ("out", "virtual"):
         with pytest.raises(ValueError, match="its numbers lie in other files"):
             read(folder.find(Path(name)))
-    with pytest.raises(ValueError, match="cannot be read as features"):
+    with pytest.raises(ValueError, match="features of type object; they must be numbers"):
         read(folder.find(Path("none")))
     assert read(folder.find(Path("mine")))[0].shape == (3, 4)
 
