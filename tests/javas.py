@@ -19,8 +19,11 @@ def children() -> list[int]:
 
 
 def running(pid: int) -> bool:
+    """Whether it, or one of its threads: a first thread that has ended waits for the others."""
+    folder = Path(f"/proc/{pid}")
     try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+        zombie = "State:\tZ" in (folder / "status").read_text()
+        return not zombie or len(list((folder / "task").iterdir())) > 1
     except FileNotFoundError:
         return False
 
