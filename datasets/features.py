@@ -19,16 +19,15 @@ import stat
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reelscribe.datasets import hdf5
 from reelscribe.datasets.tables import fold
-
-if TYPE_CHECKING:
-    import h5py
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
 
@@ -95,16 +94,27 @@ class FeatureFolder:
     def find(self, video: Path) -> FeatureFile:
         """Return the features of a clip, or of a video, by its name without the suffix.
 
+        Where several have the name (``a/x`` and ``b/x``), those whose folders are the video's.
+
         Raises:
             ValueError: there are none, or several.
         """
         if video in self.files:
             return self.files[video]
-        paths = self._stems.get(fold(video.stem)) or self._stems.get(fold(video.name), [])
+        paths = self._stems.get(fold(video.name)) or self._stems.get(fold(video.stem), [])
+        if len(paths) > 1:
+            shared = {path: _shared_folders(path, video) for path in paths}
+            paths = [path for path in paths if shared[path] == max(shared.values())]
         if len(paths) != 1:
             many = f"{len(paths)} features of that name: {', '.join(map(str, paths[:2]))}"
             raise ValueError(many if paths else f"no features named {video.stem!r} in {self.root}")
         return self.files[paths[0]]
+
+
+def _shared_folders(path: Path, video: Path) -> int:
+    """Return how many of the folders right above two files have the same names."""
+    pairs = zip(reversed(path.parts[:-1]), reversed(video.absolute().parts[:-1]), strict=False)
+    return len(list(takewhile(lambda pair: fold(pair[0]) == fold(pair[1]), pairs)))
 
 
 def scan(root: Path) -> FeatureFolder:
@@ -173,34 +183,10 @@ def _keys(path: Path) -> list[str] | None:
     if suffix in (".h5", ".hdf5"):
         try:
             _check_kind(path)
-            with _open_h5(path) as file:
-                return _datasets(file)
+            return hdf5.names_in(path)
         except Exception:
             return None
     return None
-
-
-def _open_h5(path: Path) -> h5py.File:
-    import h5py
-
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"not a whole HDF5 file ({' '.join(str(error).split())[:120]})") from None
-
-
-def _datasets(file: h5py.File) -> list[str]:
-    import h5py
-
-    found: list[str] = []
-
-    def visit(name: str, thing: object) -> None:
-        if isinstance(thing, h5py.Dataset):
-            found.append(name)
-
-    # Soft and external links are not followed: an external one would open other files.
-    file.visititems(visit)
-    return sorted(found)
 
 
 def read(file: FeatureFile) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
@@ -274,16 +260,9 @@ def _read_npz(file: FeatureFile) -> tuple[NDArray[Any], NDArray[np.float64] | No
 
 
 def _read_h5(file: FeatureFile) -> NDArray[Any]:
-    with _open_h5(file.path) as opened:
-        if file.key is None:
-            raise ValueError("it holds no dataset")
-        dataset = opened[file.key]
-        # Both are places in other files, any that its maker named.
-        if dataset.external or dataset.is_virtual:
-            raise ValueError("its numbers lie in other files; copy them into this one")
-        if dataset.nbytes > 2**33:
-            raise ValueError(f"a dataset of shape {dataset.shape}; more than 8 GiB for one clip")
-        return np.asarray(dataset[()])
+    if file.key is None:
+        raise ValueError("it holds no dataset")
+    return hdf5.read_dataset(file.path, file.key)
 
 
 def _times_beside(path: Path) -> NDArray[np.float64] | None:

@@ -23,7 +23,7 @@ from reelscribe.pipeline.stages.encode import (
     origin,
     read_features,
 )
-from reelscribe.pipeline.stages.export import export, names_of
+from reelscribe.pipeline.stages.export import export, is_of_another, names_of
 
 
 class RecipeSections(Settings):
@@ -75,7 +75,12 @@ def encode_command(
     report = encode_with_progress(videos, encoding, place.runner, what="encode", unit="videos")
     if out is not None:
         roots = [load_config(configs[0], overrides).data.root] if configs else what
-        store, names = FeatureStore(place.cache), names_of(report.contents, roots)
+        store = FeatureStore(place.cache)
+
+        def taken(name: str, path: Path) -> bool:
+            return is_of_another(out / name, path, report.contents[path])
+
+        names = names_of(report.contents, roots, taken=taken)
         for path, sha256 in report.contents.items():
             features = read_features(store, path, sha256, encoding, device=place.runner.device)
             export(path, sha256, features, report.recipe, out / names[path])

@@ -245,16 +245,57 @@ def test_names_of_exports_stay_inside_and_apart(tmp_path: Path) -> None:
         tmp_path / "z" / ("n" * 251 + ".mp4"): other,
     }
     names = names_of(videos, [tmp_path / "x", tmp_path / "y", tmp_path / "q" / ".." / "z"])
-    assert list(names.values()) == ["a-abababab", "A-cdcdcdcd", "b/c", "n" * 200 + "-cdcdcdcd"]
+    assert list(names.values()) == ["a.mp4", "A.avi", "b/c", "z/" + "n" * 180 + "-cdcdcdcd"]
     alone = tmp_path / "elsewhere" / "d.mp4"
     assert names_of({alone: one}, [Path("nowhere"), alone]) == {alone: "d"}
 
 
 def test_a_name_of_an_export_is_no_folder_of_another(tmp_path: Path) -> None:
     videos = {tmp_path / "a.mp4": "ab" * 32, tmp_path / "a.npy" / "b.mp4": "cd" * 32}
-    assert list(names_of(videos, [tmp_path]).values()) == ["a-abababab", "a.npy/b"]
-    twins = {tmp_path / "X.avi": "ab" * 32, tmp_path / "x.mp4": "ab" * 32}
-    assert list(names_of(twins, [tmp_path]).values()) == ["X-abababab", "x-abababab-2"]
+    assert list(names_of(videos, [tmp_path]).values()) == ["a.mp4", "a.npy/b"]
+    twins = {tmp_path / "X.mp4": "ab" * 32, tmp_path / "x.mp4": "ab" * 32}
+    first, second = names_of(twins, [tmp_path]).values()
+    assert first.startswith(f"{tmp_path.name}/X-abababab-")
+    assert second.startswith(f"{tmp_path.name}/x-abababab-")
+    assert first[-8:] != second[-8:]
+
+
+def test_exports_of_one_name_are_found_again(
+    tmp_path: Path, own_cache: Path, reelscribe: Reelscribe, make_video: MakeVideo
+) -> None:
+    """Complaint 4: videos of one name, in two folders or two containers, never swap features."""
+    videos = [tmp_path / name for name in ("a/x.mp4", "b/x.mp4", "b/y.mp4", "b/y.mov")]
+    for number, video in enumerate(videos):
+        make_video(video, frames=9, grey=lambda i, n=number: 30 + 50 * n + i)
+    set_ = ("--local", "--export", "out", "--set", "frames.count=2")
+    assert reelscribe("encode", "a", "b", *set_).returncode == 0
+    out = tmp_path / "out"
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.npy")) == [
+        *("a/x.npy", "b/x.npy", "y.mov.npy", "y.mp4.npy")
+    ]
+    adoption = prepare_adoption(out, own_cache)
+    report = encode(videos, adoption, LOCAL)
+    assert not report.failed
+    for video in videos:
+        taken = FeatureStore(own_cache).read(report.contents[video], adoption.recipe)
+        name = adoption.folder.find(video).path.with_suffix(".json")
+        assert json.loads(name.read_text())["video"] == str(video.relative_to(tmp_path))
+        assert taken is not None
+
+
+def test_a_later_export_overwrites_no_other_video(
+    tmp_path: Path, own_cache: Path, reelscribe: Reelscribe, make_video: MakeVideo
+) -> None:
+    for folder, grey in (("a", 40), ("b", 200)):
+        make_video(tmp_path / folder / "x.mp4", frames=9, grey=lambda i, g=grey: g)
+        for _ in range(2):  # The same again is the same file.
+            made = reelscribe("encode", folder, "--local", "--export", "out")
+            assert made.returncode == 0, made.stderr
+    said = {
+        path.name: json.loads(path.read_text())["video"]
+        for path in (tmp_path / "out").rglob("*.json")
+    }
+    assert said == {"x.json": "a/x.mp4", "x.mp4.json": "b/x.mp4"}
 
 
 def test_an_export_says_by_what_it_was_made(tmp_path: Path, own_cache: Path) -> None:

@@ -6,10 +6,12 @@ the frames, the video, the recipe) into a folder. ``encoder: {precomputed: DIR}`
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -23,56 +25,92 @@ LONGEST = 200
 """Bytes of one part of a name; a file system takes 255, and a suffix must follow."""
 
 
-def names_of(videos: Mapping[Path, str], roots: Sequence[Path]) -> dict[Path, str]:
-    """Name each video's export: its path below the root it was found in, without its suffix.
+def names_of(
+    videos: Mapping[Path, str],
+    roots: Sequence[Path],
+    *,
+    taken: Callable[[str, Path], bool] = lambda name, path: False,
+) -> dict[Path, str]:
+    """Name each video's export so that ``encoder.precomputed`` finds it by the video's name again.
 
     Args:
         videos: path -> sha256 of its content.
         roots: the folders that were searched; a video below none of them has its own name.
+        taken: says whether a name is another video's already.
 
     Returns:
-        path -> name with ``/``, never absolute or with ``..``. Where two videos would have one
-        name, or a name is too long for a file system, the start of its sha256 is part of it.
+        path -> name with ``/``, never absolute or with ``..``: the path below the root without its
+        suffix. Where others would have that name too it has its suffix (``a.mp4``), then the
+        root's name before it; where that does not part them, or a name is too long for a file
+        system, the start of its sha256 behind it.
     """
-    bare = {path: _below(path, roots) for path in videos}
-    # As compared where case is folded, as on macOS and Windows.
-    count = Counter(_folded(name) for name in bare.values())
-    folders = {_folded(str(up)) for name in bare.values() for up in PurePosixPath(name).parents}
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    for path, name in bare.items():
-        made = [f"{name}{suffix}" for suffix in ("", ".npy", ".json")]
-        unique = count[_folded(name)] == 1 and not any(_folded(one) in folders for one in made)
-        fits = all(len(os.fsencode(part)) <= LONGEST for part in PurePosixPath(name).parts)
-        chosen = name if unique and fits else _with(name, videos[path][:8])
-        number = 2
-        while _folded(chosen) in taken:
-            chosen, number = _with(name, f"{videos[path][:8]}-{number}"), number + 1
-        taken.add(_folded(chosen))
-        names[path] = chosen
-    return names
+    ways = {path: _ways(path, sha256, roots) for path, sha256 in videos.items()}
+    way = dict.fromkeys(videos, 0)
+    while True:
+        names = {path: ways[path][way[path]] for path in videos}
+        # As compared where case is folded, as on macOS and Windows.
+        count = Counter(_folded(name) for name in names.values())
+        folders = {_folded(str(up)) for n in names.values() for up in PurePosixPath(n).parents}
+        clashing = [
+            path
+            for path, name in names.items()
+            if count[_folded(name)] > 1
+            or not folders.isdisjoint(_folded(f"{name}{end}") for end in ("", ".npy", ".json"))
+            or any(len(os.fsencode(part)) > LONGEST for part in PurePosixPath(name).parts)
+            or taken(name, path)
+        ]
+        onward = [path for path in clashing if way[path] + 1 < len(ways[path])]
+        if not onward:
+            return names
+        for path in onward:
+            way[path] += 1
+
+
+def is_of_another(target: Path, path: Path, sha256: str) -> bool:
+    """Say whether ``target`` holds the export of another video: of another path and content."""
+    beside = target.with_name(f"{target.name}.json")
+    try:
+        said = json.loads(beside.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    if not isinstance(said, dict) or "sha256" not in said:
+        return False
+    return said["sha256"] != sha256 and said.get("video") != os.fspath(path)
 
 
 def _folded(name: str) -> str:
     return fold(name).lower()
 
 
-def _with(name: str, ending: str) -> str:
-    *folders, last = (_short(part) for part in PurePosixPath(name).parts)
-    return "/".join([*folders, f"{last}-{ending}"])
+def _ways(path: Path, sha256: str, roots: Sequence[Path]) -> tuple[str, ...]:
+    """Return the names that a video's export may have, the plainest first, the last its own."""
+    root, whole = _below(path, roots)
+    bare = whole.with_suffix("")
+    *folders, last = (_short(part) for part in (root.name, *bare.parts) if part not in ("", "/"))
+    unique = f"{sha256[:8]}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+    inside = PurePosixPath(root.name)
+    return (
+        bare.as_posix(),
+        whole.as_posix(),
+        (inside / bare).as_posix(),
+        (inside / whole).as_posix(),
+        "/".join([*folders, f"{last}-{sha256[:8]}"]),
+        "/".join([*folders, f"{last}-{unique}"]),
+    )
 
 
-def _short(part: str) -> str:
-    return os.fsencode(part)[:LONGEST].decode("utf-8", "ignore") or "video"
-
-
-def _below(path: Path, roots: Sequence[Path]) -> str:
+def _below(path: Path, roots: Sequence[Path]) -> tuple[Path, PurePosixPath]:
+    """Return the root that a video was found in, and its path below."""
     whole = Path(os.path.abspath(path))
     for root in roots:
         folder = Path(os.path.abspath(root))
         if whole != folder and whole.is_relative_to(folder):
-            return whole.relative_to(folder).with_suffix("").as_posix()
-    return whole.stem
+            return folder, PurePosixPath(whole.relative_to(folder).as_posix())
+    return whole.parent, PurePosixPath(whole.name)
+
+
+def _short(part: str) -> str:
+    return os.fsencode(part)[: LONGEST - 20].decode("utf-8", "ignore") or "video"
 
 
 def export(path: Path, sha256: str, features: Features, recipe: Recipe, target: Path) -> None:
