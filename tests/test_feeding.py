@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reelscribe.pipeline import feeding
+from reelscribe.pipeline import feeding, worker
 from reelscribe.pipeline.cache import FeatureStore, read_entry
 from reelscribe.pipeline.config import EncoderConfig, FramesConfig
 from reelscribe.pipeline.execute import Runner, stop
 from reelscribe.pipeline.guard import Hopeless
+from reelscribe.pipeline.jobs import Cropped, Encoded, VideoJob
 from reelscribe.pipeline.stages.encode import Encoding, encode, prepare
 
 MakeVideo = Callable[..., Path]
@@ -105,6 +106,18 @@ def test_pieces_are_joined_once_they_are_in_the_store(
     np.testing.assert_array_equal(one.pts_T, other.pts_T)
     assert_close(one.feats_TD, other.feats_TD)
     assert not list(fed_cache.rglob("*.pieces"))
+
+
+def test_a_video_of_many_crops_is_encoded_where_it_is_decoded(
+    videos: list[Path], fed_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of crops in one message would be gigabytes in the driver."""
+    fed = replace(encoding(fed_cache), crops=True)
+    assert isinstance(worker.do(fed, VideoJob(path=videos[0])), Cropped)
+    monkeypatch.setattr(worker, "MOST_CROPS", 4)
+    assert isinstance(worker.do(fed, VideoJob(path=videos[0])), Encoded)
+    (features,) = by_content(fed_cache).values()
+    assert features.feats_TD.shape == (5, 1280)
 
 
 def test_features_that_are_no_numbers_cost_their_video(

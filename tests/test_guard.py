@@ -77,6 +77,22 @@ time.sleep(0.6)
 print("alive")
 """
 
+LONG = """
+import time
+from reelscribe.pipeline.guard import Limits, guarded, still_alive
+still_alive()  # Outside of a job it does nothing.
+
+def work(job):
+    for _ in range(8):
+        time.sleep(0.2)
+        still_alive()
+    return job.upper()
+
+print(guarded(work, "a", Limits(seconds=0.8)).result)
+time.sleep(1.0)
+print("alive")
+"""
+
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -94,6 +110,10 @@ def test_a_hang_in_c_ends_the_process() -> None:
 
 def test_the_watchdog_sleeps_when_the_work_is_done() -> None:
     assert run(QUICK).stdout == "A\nalive\n"
+
+
+def test_a_long_job_that_says_so_is_no_hang() -> None:
+    assert run(LONG).stdout == "A\nalive\n"
 
 
 def test_guarding_loads_nothing_heavy() -> None:

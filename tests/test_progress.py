@@ -64,6 +64,11 @@ def test_a_name_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", ODD * 20 + "\n")
 
 
+def test_a_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a\x1b]0;owned\x07b\x9bc\r\nd.mp4")
+    assert capsys.readouterr().err == "a\\x1b]0;owned\\x07b\\x9bc\\x0d\\x0ad.mp4\n"
+
+
 SCRIPT = """
 import sys
 from reelscribe.pipeline.progress import Progress, say
