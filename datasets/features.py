@@ -34,6 +34,9 @@ SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
 MAX_WIDTH = 65_536
 """Longer features are a mistake: frames that were never pooled, or axes in another order."""
 
+LARGEST = 2**33
+"""Bytes that an .npz of one clip may unpack to: a small file may hold any number of zeros."""
+
 ONE_CLIP = frozenset({"features", "pts"})
 """The arrays of an .npz that holds one clip."""
 
@@ -248,6 +251,11 @@ def _checked(feats: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _read_npz(file: FeatureFile) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+    with zipfile.ZipFile(file.path) as members:
+        wanted = (m for m in members.infolist() if file.key in (None, m.filename[: -len(".npy")]))
+        unpacked = sum(member.file_size for member in wanted)
+    if unpacked > LARGEST:
+        raise ValueError(f"{unpacked / 2**30:.1f} GiB when unpacked; at most 8 GiB for one clip")
     with np.load(file.path, allow_pickle=False) as arrays:
         if file.key is not None:
             return arrays[file.key], None

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from reelscribe.datasets import features
 from reelscribe.datasets.features import FeatureFile, read, scan
 
 
@@ -91,6 +92,19 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"Object arrays|allow_pickle"):
             read(FeatureFile(path=tmp_path / name))
     assert not witness.exists()
+
+
+def test_a_small_file_that_unpacks_to_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "LARGEST", 2**20)
+    np.savez_compressed(tmp_path / "bomb.npz", np.zeros((2**9, 2**10), dtype=np.float32))
+    np.savez_compressed(tmp_path / "two.npz", d=ramp(), e=np.zeros(2**19, dtype=np.float32))
+    folder = scan(tmp_path)
+    for name in ("bomb", "e"):
+        with pytest.raises(ValueError, match=r"0\.0 GiB when unpacked; at most 8 GiB"):
+            read(folder.find(Path(name)))
+    np.testing.assert_array_equal(read(folder.find(Path("d")))[0], ramp())
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5"])
