@@ -173,6 +173,9 @@ class TrainingConfig(Settings):
     """Epochs without a better validation score before the training stops."""
     clip_norm: NotNegative = 5.0
     """The gradient's norm is cut to this, and what it was is logged; 0 cuts nothing."""
+    memory: NotNegative | None = None
+    """GiB of features that are held in memory, half of what is free where nothing is given; the
+    others are read again for each batch. Only speed depends on it."""
     scheduled_sampling: Share = 0.0
     """For captions: the share of words that the head reads as it would have written them itself."""
     scst_epochs: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0

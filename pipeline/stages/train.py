@@ -19,15 +19,20 @@ from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
+from reelscribe.pipeline.holding import Room
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.selfcritical import SelfCritical
 from reelscribe.pipeline.tasks import ActionTask, CaptionTask, Example
 from reelscribe.pipeline.telling import measure
 from reelscribe.pipeline.training import State, finished, fit
+from reelscribe.pipeline.views import Views
 
 VERSION = 1
 """Raise it when the same settings would now train another head."""
+
+NO_RECIPE = {"memory"}
+"""Settings of the training that decide its speed and not its head."""
 
 SEARCH = ("max_words", "beam", "length_penalty", "no_repeat")
 """Settings of the caption head that only decide how it is asked."""
@@ -41,7 +46,7 @@ def made_of(config: Config, material: Material) -> dict[str, Any]:
         "version": VERSION,
         "recipe": material.recipe.settings,
         "head": head,
-        "training": config.training.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json", exclude=NO_RECIPE),
         "data": {
             "dataset": material.split.dataset,
             "split": material.split.name,
@@ -54,8 +59,14 @@ def made_of(config: Config, material: Material) -> dict[str, Any]:
 
 def train_head(config: Config, material: Material, run: Path, *, resume: bool = False) -> None:
     """Train one head and write it into ``run``."""
-    train = material.examples(material.clips("train"))
-    val = material.examples(material.clips("val"))
+    room = Room(config.training.memory)
+    train = material.examples(material.clips("train"), room)
+    val = material.examples(material.clips("val"), room)
+    if room.on_disk:
+        say(
+            f"features: {room.held:,} clips stay in memory, {room.on_disk:,} are read from the "
+            "store for each batch (training.memory)"
+        )
     if not train or not val:
         raise ValueError("no clip of the training or of the validation part could be encoded")
     task, manifest = _task(config, material, train, val)
@@ -203,5 +214,5 @@ def _task(
     shared["labels"] = material.split.labels
     namer = Manifest(**shared).build()
     assert isinstance(namer, ActionHead)
-    namer.measure(example.feats_TD for example in learn)
+    namer.measure(Views(learn))
     return ActionTask(namer, learn, val, batch=batch, label_smoothing=smoothing), shared
