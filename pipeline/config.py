@@ -28,6 +28,7 @@ from reelscribe.pipeline.blame import mistakes
 from reelscribe.pipeline.files import read_yaml
 from reelscribe.pipeline.names import among, guess
 from reelscribe.pipeline.overrides import override as override
+from reelscribe.pipeline.recipe import Precision
 from reelscribe.pipeline.settings import (
     Count,
     Few,
@@ -173,6 +174,10 @@ class TrainingConfig(Settings):
     """Epochs without a better validation score before the training stops."""
     clip_norm: NotNegative = 5.0
     """The gradient's norm is cut to this, and what it was is logged; 0 cuts nothing."""
+    precision: Precision = "float32"
+    """``bf16``: faster on a GPU, and another head; weights and validation stay float32."""
+    compile: bool = False
+    """Compile the head's kernels, for a GPU: worth it for the transformer in long trainings."""
     memory: NotNegative | None = None
     """GiB of features that are held in memory, half of what is free where nothing is given; the
     others are read again for each batch. Only speed depends on it."""

@@ -14,8 +14,8 @@ from reelscribe.decoders.action import ActionHead
 from reelscribe.pipeline.checkpoint import Manifest, load_head, save_manifest
 from reelscribe.pipeline.config import CaptionConfig, Config
 from reelscribe.pipeline.files import write_jsonl
-from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.holding import Room
+from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.tasks import probabilities
