@@ -112,6 +112,7 @@ def source(data: DataConfig, precomputed: Path | None = None) -> Source:
         split=data.split,
         seed=data.seed,
         clips=data.clips,
+        groups=data.groups,
         features=scan(precomputed) if precomputed is not None else None,
     )
 
