@@ -49,14 +49,14 @@ def groups_of(names: Sequence[str], pattern: str) -> list[str]:
     except subprocess.TimeoutExpired:
         raise ValueError(
             f"data.groups: pattern {pattern!r} was not done with {len(names):,} names after "
-            f"{SECONDS:.0f} s; a repeat within a repeat, as in (a+)+, may take forever: write it without"
+            f"{SECONDS:.0f} s; a repeat within a repeat, as in (a+)+, may take forever: avoid it"
         ) from None
     found: list[str | None] = json.loads(ended.stdout)
     bare = [name for name, group in zip(names, found, strict=True) if not group]
     if bare:
         raise ValueError(
             f"data.groups: pattern {pattern!r} finds no group in {len(bare):,} of {len(names):,} "
-            f"clips, first {bare[0]!r}; what is in no group cannot be kept together: make it fit all"
+            f"clips, first {bare[0]!r}; what is in no group cannot be kept together; fit all"
         )
     groups = [group for group in found if group]
     if len(set(groups)) == 1 and len(groups) > 1:
