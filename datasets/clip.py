@@ -52,6 +52,8 @@ class Source:
     """For datasets that are made or split at random."""
     clips: int | None = None
     """For datasets that are made: how many."""
+    groups: str | None = None
+    """For folders of one's own: a regular expression whose first group is a clip's group."""
     features: FeatureFolder | None = None
     """Features that others made: the clips that have some are there, whatever videos are."""
 

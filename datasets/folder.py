@@ -10,14 +10,13 @@ Columns of the table, in any order; others are ignored:
   rows of one path gather its captions;
 - ``split``: ``train``, ``val`` or ``test``, for every row or none;
 - ``group``: rows of one group (one scene, one person, one source video) stay in one part. Without
-  it every clip is a group of its own: give it where clips resemble each other, or the score
-  measures memory.
+  it (and without ``data.groups``, which takes it from the names) every clip is a group of its own:
+  give it where clips resemble each other, or the score measures memory.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -26,6 +25,7 @@ from typing import Any
 
 from reelscribe.datasets import splitting, tables
 from reelscribe.datasets.clip import PARTS, Clip, Finding, Part, Source, Split
+from reelscribe.datasets.grouping import about_classes, groups_of
 
 SPLITS = ("1", "given", "seeded")
 """``1`` is given where the table or the folders name parts, else seeded."""
@@ -41,9 +41,6 @@ PART_OF: Mapping[str, Part] = {
 """What parts are called by people."""
 
 COLUMNS = ("path", "label", "caption", "captions", "split", "group")
-
-LEAST_GROUPS = 3
-"""Of a class, or one of train, val and test goes without it."""
 
 ROOT_HOLDS = (
     "one folder a class, as in archery/a.mp4, or the files that the table data.annotations names"
@@ -104,7 +101,7 @@ def examine(source: Source) -> Iterator[Finding]:
     sizes = " / ".join(f"{len(clips):,}" for clips in parts.values())
     text = f"split {split.name}: {sizes} clips (train / val / test)"
     yield Finding(level="note" if all(parts.values()) else "warning", text=text)
-    yield from _about_classes(split)
+    yield from about_classes(split)
     bare = [clip.id for clip in split.clips() if not clip.captions]
     if bare and (not split.labels or len(bare) < len(found)):
         text = f"{len(bare):,} of {len(found):,} clips have no caption"
@@ -118,25 +115,6 @@ def examine(source: Source) -> Iterator[Finding]:
     yield from tables.about_twins(parts)
 
 
-def _about_classes(split: Split) -> Iterator[Finding]:
-    if not split.labels:
-        return
-    clips = Counter(clip.label for clip in split.clips())
-    groups: defaultdict[str, set[str]] = defaultdict(set)
-    for clip in split.clips():
-        if clip.label is not None:
-            groups[clip.label].add(clip.group)
-    counts = tuple(f"{label}: {clips[label]:,}" for label in split.labels)
-    yield Finding(level="note", text=f"{len(split.labels)} classes", examples=counts)
-    few = [label for label in split.labels if len(groups[label]) < LEAST_GROUPS]
-    if few:
-        text = (
-            f"{len(few)} classes have fewer than {LEAST_GROUPS} clips or groups: they cannot be in "
-            "train, val and test"
-        )
-        yield Finding(level="warning", text=text, examples=tuple(few[:5]))
-
-
 def _read(source: Source) -> tuple[list[_Row], dict[str, Path]]:
     """Return all listed clips, and of those on disk the files, by id."""
     tables.check_split("folder", source.split, SPLITS)
@@ -148,11 +126,33 @@ def _read(source: Source) -> tuple[list[_Row], dict[str, Path]]:
                 f"data.root {str(source.root)!r} has no videos in folders; it should hold "
                 f"{ROOT_HOLDS}; for videos without labels there is `reelscribe describe`"
             )
-        return rows, {row.clip.id: row.clip.path for row in rows}
-    rows = _read_table(source.annotations, source.root)
+        return _regrouped(source, rows), {row.clip.id: row.clip.path for row in rows}
+    rows = _regrouped(source, _read_table(source.annotations, source.root))
     ids = [row.clip.id for row in rows]
     features = source.features
     return rows, features.among(ids) if features else tables.find_files(source.root, ids)
+
+
+def _regrouped(source: Source, rows: list[_Row]) -> list[_Row]:
+    """Return the rows in the groups that the names of their clips give, where it is asked for.
+
+    A name has no suffix, and no folder of a part: clips of one source are found in two of these.
+    """
+    if source.groups is None:
+        return rows
+    if any(row.clip.group != row.clip.id for row in rows):
+        raise ValueError(f"{source.annotations} has a column group beside data.groups; give one")
+    inner = [row.part is not None and not row.line for row in rows]
+    names = [
+        row.clip.id.partition("/")[2] if deep else row.clip.id
+        for row, deep in zip(rows, inner, strict=True)
+    ]
+    bare = [os.path.splitext(name)[0] if tables.is_video(name) else name for name in names]
+    clips = [
+        replace(row.clip, group=group)
+        for row, group in zip(rows, groups_of(bare, source.groups), strict=True)
+    ]
+    return [replace(row, clip=clip) for row, clip in zip(rows, clips, strict=True)]
 
 
 def _walk(source: Source) -> Iterator[_Row]:

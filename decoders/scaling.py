@@ -5,7 +5,7 @@ Shapes: B clips, T frames, D features a frame, N frames of all training clips to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 import torch
@@ -89,6 +89,10 @@ class Standardise(Norm):
         A dimension that hardly moves is left at a hundredth of the mean spread, lest its noise be
         blown up.
         """
+        self._survey(feats)
+
+    def _survey(self, feats: Iterable[Tensor]) -> int:
+        """Set mean and scale; return how many frames there were."""
         count = 0
         first = second = torch.zeros(len(self.mean), dtype=torch.float64)
         for feats_TD in feats:
@@ -101,6 +105,7 @@ class Standardise(Norm):
         least = max(float(spread_D.mean()) / 100, 1e-6)
         self.mean.copy_(mean_D)
         self.scale.copy_(spread_D.clamp_min(least))
+        return count
 
     def forward(self, feats_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         """Return the features with mean 0 and spread 1 over the training frames."""
@@ -124,15 +129,21 @@ class Motion(Standardise):
         self.out_dim = self.look.shape[1] + self.move.shape[1]
 
     def measure(self, feats: Iterable[Tensor]) -> None:
-        """Find mean, spread and directions in the training clips."""
-        clips = list(feats)
-        super().measure(clips)
-        scaled = [(feats_TD - self.mean) / self.scale for feats_TD in clips]
-        for basis, rows_ND in (
-            (self.look, torch.cat(scaled)),
-            (self.move, torch.cat([one_TD - one_TD.mean(0) for one_TD in scaled])),
-        ):
-            basis.copy_(_principal(rows_ND[:: -(-len(rows_ND) // SAMPLE)], basis.shape[1]))
+        """Find mean, spread and directions in the training clips, which are gone through twice.
+
+        Of each clip only the frames that are taken stay: every ``step``-th of all frames.
+        """
+        clips = feats if isinstance(feats, Sequence) else list(feats)
+        step = -(-self._survey(clips) // SAMPLE)
+        look, move, before = [], [], 0
+        for feats_TD in clips:
+            scaled_TD = (feats_TD - self.mean) / self.scale
+            first = -before % step
+            look.append(scaled_TD[first::step].clone())
+            move.append((scaled_TD - scaled_TD.mean(0))[first::step].clone())
+            before += len(feats_TD)
+        for basis, rows in ((self.look, look), (self.move, move)):
+            basis.copy_(_principal(torch.cat(rows), basis.shape[1]))
 
     def forward(self, feats_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         """Return both projections side by side, each with a mean square of 1 over training."""

@@ -30,6 +30,9 @@ def train(
         bool, typer.Option("--resume", help="Go on with a training that was cut off.")
     ] = False,
     seeds: Seeds = 1,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Curves for TensorBoard, into the run.")
+    ] = False,
     workers: Workers = None,
     ray_address: RayAddress = None,
     local: Local = False,
@@ -40,12 +43,15 @@ def train(
 
     Example: `reelscribe train ucf101 --set data.root=data/UCF-101`
     """
+    from reelscribe.pipeline.boards import check_tensorboard
     from reelscribe.pipeline.config import load_config
     from reelscribe.pipeline.runs import train_run
 
+    if tensorboard:
+        check_tensorboard()
     settings = load_config(config, overrides or [])
     where = place(cache, workers, ray_address, local)
-    result = train_run(settings, where, resume=resume, seeds=seeds)
+    result = train_run(settings, where, resume=resume, curves=tensorboard, seeds=seeds)
     answer(result.scores, result.run, as_json)
     exit_over(result.failed)
 

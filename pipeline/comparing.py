@@ -122,6 +122,7 @@ def _seconds_a_clip(result: Result, material: Material) -> float:
     """Return how long the head takes for the answer to one clip, its features at hand."""
     head, manifest = load_head(result.run)
     clips = material.clips("test")[:TIMED]
+    # A few, in memory: the head is timed, not the disk.
     feats = [example.feats_TD for example in material.examples(clips)]
     spent = []
     for _ in range(3):

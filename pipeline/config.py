@@ -22,12 +22,12 @@ from pydantic import (
     model_validator,
 )
 
-from reelscribe.datasets.catalog import DATASETS
 from reelscribe.decoders import CELLS, FAMILIES
 from reelscribe.pipeline.blame import mistakes
 from reelscribe.pipeline.files import read_yaml
 from reelscribe.pipeline.names import among, guess
 from reelscribe.pipeline.overrides import override as override
+from reelscribe.pipeline.recipe import Precision
 from reelscribe.pipeline.settings import (
     Count,
     Few,
@@ -39,54 +39,12 @@ from reelscribe.pipeline.settings import (
     Width,
     a_number,
 )
+from reelscribe.pipeline.settings import DataConfig as DataConfig
 from reelscribe.pipeline.settings import EncoderConfig as EncoderConfig
 from reelscribe.pipeline.settings import FramesConfig as FramesConfig
 
 SHIPPED = Path(__file__).resolve().parents[1] / "configs"
 """Where the recipes of this repository lie, installed or not."""
-
-
-class DataConfig(Settings):
-    """Which clips, from where, in which split."""
-
-    dataset: str
-    root: Path = Field(validate_default=True, default=Path("data"))
-    """The folder of the videos."""
-    annotations: Path | None = None
-    """Lists, labels or captions, where the dataset keeps them apart."""
-    split: str = "1"
-    seed: Seed = 0
-    """Of splits drawn at random and of clips that are made; not of the training."""
-    clips: Count | None = None
-    """For made datasets: how many clips."""
-    missing: Literal["refuse", "skip"] = "refuse"
-    """What to do where the lists name clips that the disk does not have."""
-    leaks: Literal["refuse", "drop", "allow"] = "refuse"
-    """What to do where one and the same file, byte for byte, is in two parts of the split: ``drop``
-    leaves it out of the part that is learnt from. Either way the score card says so."""
-    reversed: bool = False
-    """Add every clip backwards, as a class of its own: can the head tell the arrow of time?"""
-
-    @field_validator("split", mode="before")
-    @classmethod
-    def _number_is_a_name(cls, value: object) -> object:
-        return str(value) if isinstance(a_number(value), int) else value
-
-    @field_validator("dataset")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return among(DATASETS, value, "dataset")
-
-    @field_validator("root", "annotations")
-    @classmethod
-    def _there(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        made = info.data.get("dataset") == "theatre"
-        if value is not None and not made and not os.path.exists(value):
-            raise ValueError(
-                f"{value} does not exist (looked from {Path.cwd()}); "
-                f"give it in the config or with --set data.{info.field_name}=DIR"
-            )
-        return value
 
 
 class _HeadConfig(Settings):
@@ -173,6 +131,13 @@ class TrainingConfig(Settings):
     """Epochs without a better validation score before the training stops."""
     clip_norm: NotNegative = 5.0
     """The gradient's norm is cut to this, and what it was is logged; 0 cuts nothing."""
+    precision: Precision = "float32"
+    """``bf16``: faster on a GPU, and another head; weights and validation stay float32."""
+    compile: bool = False
+    """Compile the head's kernels, for a GPU: worth it for the transformer in long trainings."""
+    memory: NotNegative | None = None
+    """GiB of features that are held in memory, half of what is free where nothing is given; the
+    others are read again for each batch. Only speed depends on it."""
     scheduled_sampling: Share = 0.0
     """For captions: the share of words that the head reads as it would have written them itself."""
     scst_epochs: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0

@@ -27,6 +27,7 @@ from reelscribe.pipeline.recipe import Recipe
 from reelscribe.pipeline.stages.encode import Origin, encode_with_progress, origin, read_features
 
 if TYPE_CHECKING:
+    from reelscribe.pipeline.holding import Room
     from reelscribe.pipeline.tasks import Example
 
 HELD_OUT: Mapping[Part, float] = {"train": 0.75, "val": 0.25}
@@ -64,26 +65,26 @@ class Material:
         """Return the clips of one part that have features."""
         return [clip for clip in self.split.part(part) if clip.path in self.contents]
 
-    def examples(self, clips: Sequence[Clip]) -> list[Example]:
-        """Read the features of ``clips`` out of the store."""
+    def examples(self, clips: Sequence[Clip], room: Room | None = None) -> list[Example]:
+        """Read the features of ``clips`` out of the store, and hold those that ``room`` has."""
         # Here, so that a command that only encodes loads no torch.
         import torch
 
-        from reelscribe.pipeline.tasks import Example
+        from reelscribe.pipeline.holding import Room
 
+        room = room or Room()
         number = {label: i for i, label in enumerate(self.split.labels)}
         found = []
         for clip in clips:
             sha256 = self.contents[clip.path]
             features = read_features(self.store, clip.path, sha256, self.encoding)
             label = -1 if clip.label is None else number[clip.label]
-            feats_TD = torch.from_numpy(features.feats_TD)
-            if clip.backwards:
-                feats_TD = feats_TD.flip(0)
             found.append(
-                Example(
+                room.example(
+                    self.store.path(sha256, self.recipe),
+                    torch.from_numpy(features.feats_TD),
+                    backwards=clip.backwards,
                     name=clip.id,
-                    feats_TD=feats_TD,
                     label=label,
                     captions=clip.captions,
                     group=clip.group,
@@ -111,6 +112,7 @@ def source(data: DataConfig, precomputed: Path | None = None) -> Source:
         split=data.split,
         seed=data.seed,
         clips=data.clips,
+        groups=data.groups,
         features=scan(precomputed) if precomputed is not None else None,
     )
 

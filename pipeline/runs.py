@@ -19,9 +19,11 @@ from reelscribe.pipeline.repeats import ALL, Result, repeat
 from reelscribe.pipeline.stages import evaluate, predict, train
 
 
-def train_run(config: Config, place: Place, *, resume: bool = False, seeds: int = 1) -> Result:
+def train_run(
+    config: Config, place: Place, *, resume: bool = False, curves: bool = False, seeds: int = 1
+) -> Result:
     """Run whatever is stale of encode, train, predict and evaluate, for each split and seed."""
-    return repeat(config, place, partial(_stages, resume=resume), seeds=seeds)
+    return repeat(config, place, partial(_stages, resume=resume, curves=curves), seeds=seeds)
 
 
 def evaluate_run(config: Config, place: Place, *, seeds: int = 1) -> Result:
@@ -57,7 +59,9 @@ def compare(config: Config, place: Place, *, cells: Sequence[str], seeds: int) -
     return compare_cells(config, place, _stages, cells=cells, seeds=seeds)
 
 
-def _stages(config: Config, material: Material, *, resume: bool = False) -> Result:
+def _stages(
+    config: Config, material: Material, *, resume: bool = False, curves: bool = False
+) -> Result:
     """Run what is stale; a stage that is killed leaves nothing that counts as fresh."""
     run = config.output
     write_whole(run / "config.yaml", resolved_yaml(config))
@@ -66,7 +70,7 @@ def _stages(config: Config, material: Material, *, resume: bool = False) -> Resu
     if why:
         say(f"train: {why}")
         forget(run, "train")
-        train.train_head(config, material, run, resume=resume)
+        train.train_head(config, material, run, resume=resume, curves=curves)
         record(run, "train", made)
     made = predict.made_of(config, material, run)
     if stale(run, "predict", made):

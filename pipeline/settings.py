@@ -1,4 +1,4 @@
-"""The sections of a config that decide a feature, and what all sections are made of.
+"""The sections of a config that say what is read and decide a feature, and what all are made of.
 
 Reads and writes nothing but to look whether a file that is named is there.
 """
@@ -18,7 +18,10 @@ from pydantic import (
     field_validator,
 )
 
+from reelscribe.datasets.catalog import DATASETS
+from reelscribe.datasets.grouping import check
 from reelscribe.datasets.sampling import Sampling
+from reelscribe.pipeline.names import among
 from reelscribe.pipeline.recipe import Precision
 
 
@@ -48,6 +51,62 @@ class Settings(BaseModel):
     """A section of the config: frozen, and closed to keys that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(Settings):
+    """Which clips, from where, in which split."""
+
+    dataset: str
+    root: Path = Field(validate_default=True, default=Path("data"))
+    """The folder of the videos."""
+    annotations: Path | None = None
+    """Lists, labels or captions, where the dataset keeps them apart."""
+    split: str = "1"
+    seed: Seed = 0
+    """Of splits drawn at random and of clips that are made; not of the training."""
+    clips: Count | None = None
+    """For made datasets: how many clips."""
+    groups: str | None = None
+    """For ``folder``: a regular expression, searched for in a clip's path without its suffix. Clips
+    for which its first group is the same stay in one part: ``(.+)_c[0-9]+`` keeps a_c1.mp4 and
+    a_c2.mp4 together."""
+    missing: Literal["refuse", "skip"] = "refuse"
+    """What to do where the lists name clips that the disk does not have."""
+    leaks: Literal["refuse", "drop", "allow"] = "refuse"
+    """What to do where one and the same file, byte for byte, is in two parts of the split: ``drop``
+    leaves it out of the part that is learnt from. Either way the score card says so."""
+    reversed: bool = False
+    """Add every clip backwards, as a class of its own: can the head tell the arrow of time?"""
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _number_is_a_name(cls, value: object) -> object:
+        return str(value) if isinstance(a_number(value), int) else value
+
+    @field_validator("dataset")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return among(DATASETS, value, "dataset")
+
+    @field_validator("groups")
+    @classmethod
+    def _pattern(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("dataset", "folder") != "folder":
+            raise ValueError(
+                f"is for the dataset folder; {info.data['dataset']} has groups of its own"
+            )
+        return None if value is None else check(value)
+
+    @field_validator("root", "annotations")
+    @classmethod
+    def _there(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        made = info.data.get("dataset") == "theatre"
+        if value is not None and not made and not os.path.exists(value):
+            raise ValueError(
+                f"{value} does not exist (looked from {Path.cwd()}); "
+                f"give it in the config or with --set data.{info.field_name}=DIR"
+            )
+        return value
 
 
 class FramesConfig(Settings):

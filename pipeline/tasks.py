@@ -20,6 +20,7 @@ from reelscribe.decoders.search import Hypothesis, beam_search, greedy
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import PAD, START, Vocabulary, tokenise
 from reelscribe.pipeline.metrics.cider import CiderD
+from reelscribe.pipeline.views import Views
 
 VAL_CAPTIONS = 5
 """Captions a validation clip whose loss is taken; its CIDEr always has all of them."""
@@ -118,8 +119,8 @@ def probabilities(
     return np.concatenate(found)
 
 
-Pair = tuple[str, Tensor, Tensor]
-"""A clip's id, its features (T, D), and the words of one of its captions (L)."""
+Pair = tuple[Example, Tensor]
+"""A clip, and the words of one of its captions (L)."""
 
 
 class CaptionTask:
@@ -158,7 +159,7 @@ class CaptionTask:
 
     def names(self, batch: list[Pair]) -> list[str]:
         """Return the ids of the clips."""
-        return [name for name, _, _ in batch]
+        return [clip.name for clip, _ in batch]
 
     def loss(self, batch: list[Pair]) -> Tensor:
         """Return the cross-entropy a word, given the true words up to it.
@@ -167,9 +168,9 @@ class CaptionTask:
         https://arxiv.org/abs/1506.03099), drawn in a pass before (Mihaylova and Martins 2019,
         https://arxiv.org/abs/1906.07651).
         """
-        feats_BTD, lengths_B = pad([feats_TD for _, feats_TD, _ in batch], self.device)
+        feats_BTD, lengths_B = pad([clip.feats_TD for clip, _ in batch], self.device)
         words_BL = pad_sequence(
-            [words_L for _, _, words_L in batch], batch_first=True, padding_value=PAD
+            [words_L for _, words_L in batch], batch_first=True, padding_value=PAD
         ).to(self.device)
         read_BL = words_BL[:, :-1]
         if self.scheduled_sampling and self.head.training:
@@ -198,15 +199,13 @@ class CaptionTask:
         loss = 0.0
         for numbers in _chunks(len(self.val_pairs), self.batch):
             loss += float(self.loss([self.val_pairs[i] for i in numbers])) * len(numbers)
-        best = captions(
-            self.head, [clip.feats_TD for clip in self.val], beam=1, max_words=self.max_words
-        )
+        best = captions(self.head, Views(self.val), beam=1, max_words=self.max_words)
         said = [tokenise(self.vocabulary.decode(found.words)) for found in best]
         return float(self.cider.score(said).mean()), loss / len(self.val_pairs)
 
     def _pairs(self, clips: Sequence[Example], at_most: int | None = None) -> list[Pair]:
         return [
-            (clip.name, clip.feats_TD, torch.tensor(self.vocabulary.encode(text, self.max_words)))
+            (clip, torch.tensor(self.vocabulary.encode(text, self.max_words)))
             for clip in clips
             for text in clip.captions[:at_most]
         ]

@@ -17,6 +17,7 @@ from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary, tokenise, written
 from reelscribe.pipeline.consensus import Consensus, tune
 from reelscribe.pipeline.tasks import Example, hypotheses
+from reelscribe.pipeline.views import Views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +51,8 @@ def measure(head: Teller, clips: Sequence[Example]) -> None:
     if head.recall is not None and not kept:
         raise ValueError("head.consensus needs training captions with words, and none has any")
     _consensus.cache_clear()
-    head.measure(
-        [clips[i].feats_TD for i in kept], [[text for text in texts[i] if text] for i in kept]
-    )
+    shown = Views([clips[i] for i in kept])
+    head.measure(shown, [[text for text in texts[i] if text] for i in kept])
     if head.recall is not None:
         tune(head.recall, [clips[i].group or clips[i].name for i in kept])
 

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from reelscribe.pipeline.config import TrainingConfig
 from reelscribe.pipeline.files import write_jsonl, write_whole
+from reelscribe.pipeline.meter import Meter
+from reelscribe.pipeline.speed import autocast, compile_head
 from reelscribe.pipeline.watch import Watch
 
 SAVE_EVERY = 10.0
@@ -80,6 +82,7 @@ def fit(
     resume: bool = False,
     validate: bool = True,
     told: Callable[[Mapping[str, float]], None] = lambda row: None,
+    heard: Callable[[str], None] = lambda text: None,
 ) -> State:
     """Train ``task.head``; leave the weights of its best validation epoch in it.
 
@@ -91,6 +94,7 @@ def fit(
         resume: go on from ``training.pt`` where there is one.
         validate: False to train the whole schedule and keep its end.
         told: called with each epoch's row.
+        heard: called with how far a long epoch is, in words.
 
     Raises:
         Diverged: the loss or the gradient is no number any more; says where, with the clips of
@@ -100,38 +104,37 @@ def fit(
         task.head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
     )
     state = _load(run, made_of, task.head, optimizer) if resume else State()
+    device = next(task.head.parameters()).device
+    if settings.compile:
+        compile_head(task.head)
     watch = Watch(clipped=settings.clip_norm > 0, names=task.names)
     saved = monotonic()
     for epoch in range(state.epoch + 1, settings.epochs + 1):
         if epoch - 1 - state.best_epoch >= settings.patience and state.best:
             break
-        began = monotonic()
+        meter = Meter(epoch, task.steps)
         generator = torch.Generator().manual_seed(_stream(settings.seed, epoch))
         torch.manual_seed(_stream(settings.seed, epoch))  # dropout
         task.head.train()
-        losses: list[float] = []
-        norms: list[float] = []
         for step, batch in enumerate(task.batches(generator)):
             rate = settings.lr * _schedule(settings, epoch - 1 + step / task.steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss = task.loss(batch)
-            watch.loss(loss, epoch, step, batch)
+            with autocast(settings.precision, device):
+                loss = task.loss(batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             most = settings.clip_norm or math.inf
             norm = nn.utils.clip_grad_norm_(task.head.parameters(), most)
-            watch.norm(norm, epoch, step, batch)
+            # Both at once: a GPU is waited for at each look.
+            seen = torch.stack((loss.detach(), norm)).cpu()
+            watch.loss(seen[0], epoch, step, batch)
+            watch.norm(seen[1], epoch, step, batch)
             optimizer.step()
-            losses.append(loss.item())
-            norms.append(float(norm))
-        row = {
-            "epoch": epoch,
-            "loss": sum(losses) / len(losses),
-            "lr": rate,
-            "grad_norm": sum(norms) / len(norms),
-            "grad_norm_max": max(norms),
-        }
+            meter.step(seen, len(task.names(batch)))
+            if note := meter.note():
+                heard(note)
+        row = {**meter.row(), "lr": rate}
         score, val_loss = float(epoch), 0.0  # Without validation the last epoch is the best.
         trained = monotonic()
         if validate:
@@ -140,7 +143,7 @@ def fit(
                 score, val_loss = task.validate()
             watch.validation(val_loss, epoch)
             row |= {"val_loss": val_loss, f"val_{task.measure}": score}
-        row |= {"seconds": monotonic() - began, "val_seconds": monotonic() - trained}
+        row |= {"seconds": monotonic() - meter.began, "val_seconds": monotonic() - trained}
         state.epoch = epoch
         state.rows.append(row)
         # Small validation parts tie often; among equals the lower loss is the surer answer.

@@ -48,7 +48,7 @@ def test_odd_captions_are_learnt_and_scored() -> None:
 
 def test_a_caption_of_10000_words_is_cut_for_training_and_whole_for_scoring() -> None:
     made = task(LONG)
-    lengths = {name: len(words_L) for name, _, words_L in made.pairs}
+    lengths = {clip.name: len(words_L) for clip, words_L in made.pairs}
     assert lengths == {"odd": 1 + 6 + 1, "plain": 1 + 3 + 1}
     [whole, plain] = made.cider.score([LONG.split(), ("a", "cat", "sits")])
     # Three words have no run of four, so a quarter of the 10 is not to be had.

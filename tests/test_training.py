@@ -62,7 +62,7 @@ class Line:
 
 def losses(run: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if "seconds" not in key} for row in rows]
+    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]
 
 
 def test_it_learns_and_writes_a_line_an_epoch(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from reelscribe.decoders.action import ActionHead
 from reelscribe.pipeline.checkpoint import Manifest, load_head, save_manifest
 from reelscribe.pipeline.config import CaptionConfig, Config
 from reelscribe.pipeline.files import write_jsonl
+from reelscribe.pipeline.holding import Room
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.tasks import probabilities
 from reelscribe.pipeline.telling import tell
+from reelscribe.pipeline.views import Views
 
 VERSION = 2
 
@@ -58,8 +60,7 @@ def predict(config: Config, material: Material, run: Path) -> None:
     clips = material.clips("test")
     if not clips:
         raise ValueError("no test clip could be encoded; their reasons stand above")
-    examples = material.examples(clips)
-    feats = [example.feats_TD for example in examples]
+    feats = Views(material.examples(clips, Room(config.training.memory)))
     rows: list[dict[str, Any]] = []
     if isinstance(head, ActionHead):
         for clip, row_K in zip(clips, probabilities(head, feats), strict=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,24 @@ import torch
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.boards import Board
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
+from reelscribe.pipeline.holding import Room
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.selfcritical import SelfCritical
+from reelscribe.pipeline.speed import compiler_errors
 from reelscribe.pipeline.tasks import ActionTask, CaptionTask, Example
 from reelscribe.pipeline.telling import measure
 from reelscribe.pipeline.training import State, finished, fit
+from reelscribe.pipeline.views import Views
 
 VERSION = 1
 """Raise it when the same settings would now train another head."""
+
+NO_RECIPE = {"memory", "compile"}
+"""Settings that are for speed; at most the last digits of a head depend on them."""
 
 SEARCH = ("max_words", "beam", "length_penalty", "no_repeat")
 """Settings of the caption head that only decide how it is asked."""
@@ -41,7 +49,7 @@ def made_of(config: Config, material: Material) -> dict[str, Any]:
         "version": VERSION,
         "recipe": material.recipe.settings,
         "head": head,
-        "training": config.training.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json", exclude=NO_RECIPE),
         "data": {
             "dataset": material.split.dataset,
             "split": material.split.name,
@@ -52,21 +60,29 @@ def made_of(config: Config, material: Material) -> dict[str, Any]:
     }
 
 
-def train_head(config: Config, material: Material, run: Path, *, resume: bool = False) -> None:
-    """Train one head and write it into ``run``."""
-    train = material.examples(material.clips("train"))
-    val = material.examples(material.clips("val"))
+def train_head(
+    config: Config, material: Material, run: Path, *, resume: bool = False, curves: bool = False
+) -> None:
+    """Train one head and write it into ``run``; ``curves`` are event files for TensorBoard."""
+    room = Room(config.training.memory)
+    train = material.examples(material.clips("train"), room)
+    val = material.examples(material.clips("val"), room)
+    if room.on_disk:
+        say(
+            f"features: {room.held:,} clips stay in memory, {room.on_disk:,} are read from the "
+            "store for each batch (training.memory)"
+        )
     if not train or not val:
         raise ValueError("no clip of the training or of the validation part could be encoded")
     task, manifest = _task(config, material, train, val)
-    state = _fit(config, material, task, run, resume=resume, validate=True)
-    critical = _critical(config, material, task, run, state, resume=resume)
+    state = _fit(config, material, task, run, resume=resume, curves=curves, validate=True)
+    critical = _critical(config, material, task, run, state, resume=resume, curves=curves)
     if config.training.refit:
         # Its own folder: a resumed training finds the first pass ended and goes on with this one.
         task, manifest = _task(config, material, train, val, learn=[*train, *val])
-        _fit(config, material, task, run / "refit", resume=resume, validate=False)
+        _fit(config, material, task, run / "refit", resume=resume, curves=curves, validate=False)
         if critical.get("kept"):
-            _critical(config, material, task, run / "refit", None, resume=resume)
+            _critical(config, material, task, run / "refit", None, resume=resume, curves=curves)
     trained = {
         "dataset": material.split.dataset,
         "split": material.split.name,
@@ -90,6 +106,7 @@ def _critical(
     start: State | None,
     *,
     resume: bool,
+    curves: bool,
 ) -> dict[str, Any]:
     """Train on CIDEr-D what was trained on the loss, where the config asks for it.
 
@@ -109,7 +126,16 @@ def _critical(
     settings = settings.model_copy(update=changes | {"patience": settings.scst_epochs})
     critic = SelfCritical(task)
     validate = start is not None
-    state = _fit(config, material, critic, run / "scst", settings, resume=resume, validate=validate)
+    state = _fit(
+        config,
+        material,
+        critic,
+        run / "scst",
+        settings,
+        resume=resume,
+        curves=curves,
+        validate=validate,
+    )
     if start is None:
         return {}
     kept = state.best_score > start.best_score
@@ -130,19 +156,31 @@ def _fit(
     settings: TrainingConfig | None = None,
     *,
     resume: bool,
+    curves: bool,
     validate: bool,
 ) -> State:
-    """Train with a progress line."""
+    """Train with a progress line, and where ``curves`` are asked for with these."""
     settings = settings or config.training
     made = json.dumps(made_of(config, material), sort_keys=True)
     stage = "scst" if isinstance(task, SelfCritical) else "train" if validate else "refit"
-    with Progress(f"{stage} {config.head.cell}", settings.epochs, "epochs") as progress:
+    board: Board | None = None
+    with ExitStack() as stack:
+        if settings.compile:
+            stack.enter_context(compiler_errors())
+        named = f"{stage} {config.head.cell}"
+        progress = stack.enter_context(Progress(named, settings.epochs, "epochs"))
 
         def told(row: Mapping[str, float]) -> None:
             score = row.get(f"val_{task.measure}")
             shown = "" if score is None else f"val {task.measure} {score:.3f}, "
+            rate = f"{row['clips_per_second']:,.0f} clips/s"
             while progress.done < row["epoch"]:
-                progress(f"loss {row['loss']:.3f}, {shown}norm {row['grad_norm']:.2f}")
+                progress(f"loss {row['loss']:.3f}, {shown}norm {row['grad_norm']:.2f}, {rate}")
+            nonlocal board
+            if board is not None:
+                board.add(row)
+            elif curves:
+                board = stack.enter_context(closing(Board(run)))
 
         return fit(
             task,
@@ -152,6 +190,7 @@ def _fit(
             resume=resume,
             validate=validate,
             told=told,
+            heard=progress.note,
         )
 
 
@@ -203,5 +242,5 @@ def _task(
     shared["labels"] = material.split.labels
     namer = Manifest(**shared).build()
     assert isinstance(namer, ActionHead)
-    namer.measure(example.feats_TD for example in learn)
+    namer.measure(Views(learn))
     return ActionTask(namer, learn, val, batch=batch, label_smoothing=smoothing), shared

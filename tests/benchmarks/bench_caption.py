@@ -99,8 +99,8 @@ def bare(task: CaptionTask, lr: float, steps: int) -> float:
     batches = [b for b, _ in zip(task.batches(torch.Generator()), range(steps), strict=False)]
     ready = []
     for batch in batches:
-        feats_BTD = torch.stack([feats_TD for _, feats_TD, _ in batch]).to(task.device)
-        words = [words_L for _, _, words_L in batch]
+        feats_BTD = torch.stack([clip.feats_TD for clip, _ in batch]).to(task.device)
+        words = [words_L for _, words_L in batch]
         words_BL = torch.nn.utils.rnn.pad_sequence(words, batch_first=True, padding_value=PAD)
         lengths_B = torch.full((len(batch),), feats_BTD.shape[1], device=task.device)
         ready.append((feats_BTD, lengths_B, words_BL.to(task.device)))
@@ -114,7 +114,7 @@ def bare(task: CaptionTask, lr: float, steps: int) -> float:
         torch.nn.utils.clip_grad_norm_(task.head.parameters(), 5.0)
         optimizer.step()
         loss.item()
-    count = sum(len(words_L) - 1 for batch in batches for _, _, words_L in batch)
+    count = sum(len(words_L) - 1 for batch in batches for _, words_L in batch)
     return count / (perf_counter() - began)
 
 
@@ -153,7 +153,7 @@ def measure(data: Path, *, full: bool, overrides: Sequence[str]) -> dict[str, An
     train, val = (material.examples(material.clips(part)) for part in ("train", "val"))
     task, _ = _task(config, material, train, val)
     assert isinstance(task, CaptionTask)
-    words = sum(len(words_L) - 1 for _, _, words_L in task.pairs)
+    words = sum(len(words_L) - 1 for _, words_L in task.pairs)
     epochs = read_jsonl(config.output / "metrics.jsonl")
     spent = sum(row["seconds"] - row["val_seconds"] for row in epochs) / len(epochs)
     began = perf_counter()

@@ -1,0 +1,269 @@
+"""The training loop beside a bare loop, and features that do not fit into memory.
+
+Makes features of noise in a store of its own under build/bench; prints tables and writes
+build/bench/train.json. Three questions, each answered in one run, what is compared by turns:
+
+- loop: clips a second of our loop (metrics, watch, checkpoint) and of a bare loop over the same
+  head and features in memory; the median of the ratios should be 0.9 or more;
+- disk: the same with our loop alone, features in memory and read from the store for each batch;
+- size: 10,000 clips of 64 frames of 1,280 values, 3.3 GB, trained in a process of its own that may
+  hold 0.5 GiB of them: the most memory that it takes should be below 2 GB.
+
+    make bench-train
+    python tests/benchmarks/bench_train.py --part loop
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import multiprocessing
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter, sleep
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from reelscribe.datasets.clip import Clip, Split
+from reelscribe.datasets.features import FeatureFolder
+from reelscribe.decoders.action import ActionHead
+from reelscribe.pipeline.cache import Features, FeatureStore
+from reelscribe.pipeline.config import Config, TrainingConfig, load_config
+from reelscribe.pipeline.files import read_jsonl, write_json
+from reelscribe.pipeline.holding import Room
+from reelscribe.pipeline.inputs import Material
+from reelscribe.pipeline.stages.adopt import Adoption
+from reelscribe.pipeline.stages.train import train_head
+from reelscribe.pipeline.tasks import ActionTask, Example
+from reelscribe.pipeline.training import fit
+
+OUT = Path("build/bench/train")
+
+DIM, CLASSES = 1280, 10
+
+HEADS: dict[str, dict[str, Any]] = {
+    "recipe ucf101": {"hidden": 128, "pool": "mean", "dropout": 0.3, "norm": "motion"},
+    "defaults": {},
+    "mean pooling": {"cell": "none"},
+}
+"""A small head, the default one, and the smallest, where what surrounds it counts most."""
+
+
+def make(clips: int, frames: int) -> Material:
+    """Write features of noise with a trace of the class; return them as a split of train and val.
+
+    Each clip's features are a window into one block of noise, so that making them takes seconds.
+    """
+    shutil.rmtree(OUT, ignore_errors=True)
+    folder = FeatureFolder(root=Path("made"), files={})
+    adoption = Adoption(folder=folder, dim=DIM, store=OUT / "store")
+    store, rng = FeatureStore(adoption.store), np.random.default_rng(0)
+    noise = rng.standard_normal(4 * frames * DIM, dtype=np.float32)
+    signs_KD = rng.standard_normal((CLASSES, DIM), dtype=np.float32)
+    contents, made = {}, []
+    for n in range(clips):
+        start = int(rng.integers(3 * frames * DIM))
+        feats_TD = noise[start : start + frames * DIM].reshape(frames, DIM)
+        feats_TD = feats_TD + 0.1 * signs_KD[n % CLASSES]
+        sha256 = hashlib.sha256(str(n).encode()).hexdigest()
+        pts_T = np.arange(frames, dtype=np.float64)
+        features = Features(feats_TD=feats_TD, pts_T=pts_T, about={"duration": float(frames)})
+        store.write(sha256, adoption.recipe, features)
+        clip = Clip(id=f"clip{n}", path=Path(f"clip{n}"), label=f"class{n % CLASSES}")
+        contents[clip.path] = sha256
+        made.append(clip)
+    val = max(CLASSES, clips // 20)
+    split = Split(
+        dataset="made",
+        name="1",
+        labels=tuple(f"class{k}" for k in range(CLASSES)),
+        train=tuple(made[val:]),
+        val=tuple(made[:val]),
+        test=(),
+    )
+    return Material(split=split, encoding=adoption, store=store, contents=contents, failed={})
+
+
+def head_of(settings: dict[str, Any], train: list[Example]) -> ActionHead:
+    """Return a fresh head that has seen its training clips."""
+    torch.manual_seed(0)
+    head = ActionHead(dim=DIM, classes=CLASSES, **settings)
+    head.measure([example.feats_TD for example in train])
+    return head
+
+
+def ours(head: ActionHead, train: list[Example], settings: TrainingConfig) -> float:
+    """Return clips a second of the whole of :func:`fit`, its checkpoint written."""
+    task = ActionTask(head, train, train[:1], batch=settings.batch)
+    began = perf_counter()
+    fit(task, settings, OUT / "run", made_of="bench", validate=False)
+    return len(train) * settings.epochs / (perf_counter() - began)
+
+
+def bare(head: ActionHead, train: list[Example], settings: TrainingConfig) -> float:
+    """Return clips a second of the least that trains: nothing is watched, kept or written."""
+    device = next(head.parameters()).device
+    optimizer = torch.optim.AdamW(head.parameters(), lr=settings.lr)
+    labels_N = torch.tensor([example.label for example in train])
+    head.train()
+    began = perf_counter()
+    for _ in range(settings.epochs):
+        order = torch.randperm(len(train))
+        for first in range(0, len(train), settings.batch):
+            numbers = order[first : first + settings.batch]
+            feats_BTD = torch.stack([train[i].feats_TD for i in numbers.tolist()]).to(device)
+            lengths_B = torch.full((len(numbers),), feats_BTD.shape[1], device=device)
+            loss = cross_entropy(head(feats_BTD, lengths_B), labels_N[numbers].to(device))
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(head.parameters(), settings.clip_norm)
+            optimizer.step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return len(train) * settings.epochs / (perf_counter() - began)
+
+
+def by_turns(
+    first: Callable[[], float], second: Callable[[], float], rounds: int
+) -> dict[str, float]:
+    """Return the medians of both and of the ratio of each round; the order changes each time."""
+    pairs = []
+    for n in range(rounds):
+        if n % 2:
+            other = second()
+            pairs.append((first(), other))
+        else:
+            pairs.append((first(), second()))
+    return {
+        "first": median(a for a, _ in pairs),
+        "second": median(b for _, b in pairs),
+        "ratio": median(a / b for a, b in pairs),
+        "least_ratio": min(a / b for a, b in pairs),
+    }
+
+
+def loop(rounds: int) -> dict[str, dict[str, float]]:
+    """Our loop against the bare one, for each head."""
+    material = make(1000, 16)
+    train = material.examples(material.clips("train"))
+    found = {}
+    for name, values in HEADS.items():
+        head = head_of(values, train)
+        epochs = {"recipe ucf101": 3, "defaults": 1, "mean pooling": 10}[name]
+        settings = TrainingConfig(epochs=epochs, patience=epochs)
+        bare(head, train, settings)
+        found[name] = by_turns(
+            lambda h=head, s=settings: ours(h, train, s),  # type: ignore[misc]
+            lambda h=head, s=settings: bare(h, train, s),  # type: ignore[misc]
+            rounds,
+        )
+    return found
+
+
+def disk(rounds: int) -> dict[str, dict[str, float]]:
+    """Our loop from the store against our loop from memory, for each head."""
+    material = make(600, 64)
+    clips = material.clips("train")
+    held, read = material.examples(clips, Room(4)), material.examples(clips, Room(0))
+    found = {}
+    for name, values in HEADS.items():
+        head = head_of(values, held)
+        settings = TrainingConfig(epochs=3 if name == "mean pooling" else 1)
+        ours(head, held, settings)
+        found[name] = by_turns(
+            lambda h=head, s=settings: ours(h, read, s),  # type: ignore[misc]
+            lambda h=head, s=settings: ours(h, held, s),  # type: ignore[misc]
+            rounds,
+        )
+    return found
+
+
+def memory_now() -> dict[str, float]:
+    """Return this process's resident memory in MB: all, and what is its own and of files."""
+    text = Path("/proc/self/status").read_text()
+    pairs = re.findall(r"^(VmHWM|RssAnon|RssFile):\s+(\d+) kB", text, re.MULTILINE)
+    return {name: int(kilobytes) * 1024 / 1e6 for name, kilobytes in pairs}
+
+
+def train_large(material: Material, config: Config, told: Any) -> None:
+    """Train, and send the most memory of each kind."""
+    most: dict[str, float] = memory_now()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.05):
+            now = memory_now()
+            most.update({name: max(most[name], now[name]) for name in now})
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    began = perf_counter()
+    train_head(config, material, OUT / "run")
+    done.set()
+    watcher.join()
+    row = read_jsonl(OUT / "run" / "metrics.jsonl")[-1]
+    told.send({**most, **row, "run_seconds": perf_counter() - began})
+
+
+def size(clips: int, memory: float) -> dict[str, float]:
+    """Train on more than may be held; return memory and speed."""
+    material = make(clips, 64)
+    (OUT / "a.yaml").write_text(
+        "data: {dataset: folder, root: .}\n"
+        "head: {task: action, hidden: 64, norm: standard, pool: mean}\n"
+        f"training: {{epochs: 1, memory: {memory}}}\noutput: {OUT / 'run'}\n"
+    )
+    config = load_config(OUT / "a.yaml")
+    # A process of its own: what this one took to make the features is not counted.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=train_large, args=(material, config, theirs))
+    process.start()
+    while process.is_alive() and not ours.poll():
+        sleep(0.2)
+    if not ours.poll():
+        raise RuntimeError("the training ended without a word; its reason stands above")
+    found: dict[str, float] = ours.recv()
+    process.join()
+    return {"gigabytes": clips * 64 * DIM * 4 / 1e9, **found}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=("loop", "disk", "size"), help="one of the questions")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clips", type=int, default=10_000, help="of size")
+    parser.add_argument("--memory", type=float, default=0.5, help="GiB that size may hold")
+    given = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "loop": lambda: loop(given.rounds),
+        "disk": lambda: disk(given.rounds),
+        "size": lambda: {"size": size(given.clips, given.memory)},
+    }
+    found = {}
+    for name in [given.part] if given.part else list(parts):
+        found[name] = parts[name]()
+        columns = list(next(iter(found[name].values())))
+        table = Table(name, *columns)
+        for row, values in found[name].items():
+            table.add_row(row, *(f"{values[column]:.3f}" for column in columns))
+        Console(width=160).print(table)
+    shutil.rmtree(OUT)
+    write_json(Path("build/bench/train.json"), found)
+
+
+if __name__ == "__main__":
+    main()
