@@ -163,6 +163,9 @@ class TrainingConfig(Settings):
     lr: Positive = 1e-3
     weight_decay: NotNegative = 1e-2
     label_smoothing: Share = 0.0
+    ema: Share = 0.0
+    """Decay of the moving average of the weights that is validated and kept, 0.99 for example;
+    0 keeps the weights themselves."""
     warmup: Share = 0.1
     """Share of the steps in which the rate rises from 0; after it, it falls as a cosine."""
     refit: bool = False
