@@ -29,6 +29,7 @@ from reelscribe.pipeline.files import read_yaml
 from reelscribe.pipeline.names import among, guess
 from reelscribe.pipeline.overrides import override as override
 from reelscribe.pipeline.settings import (
+    AugmentConfig,
     Count,
     Few,
     NotNegative,
@@ -116,6 +117,8 @@ class ActionConfig(_HeadConfig):
     """Read this many of a clip's frames, at random moments while training; 0 reads all."""
     both_ways: bool = False
     """With ``data.reversed``: answer from the clip and its reverse together."""
+    variational: bool = False
+    """Dropout by one mask a clip, not one a frame, in front of the cell and between its layers."""
 
 
 class CaptionConfig(_HeadConfig):
@@ -154,7 +157,7 @@ class CaptionConfig(_HeadConfig):
         return value
 
 
-class TrainingConfig(Settings):
+class TrainingConfig(AugmentConfig):
     """How the head is trained."""
 
     epochs: Count = 30

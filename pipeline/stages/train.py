@@ -17,6 +17,7 @@ import torch
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.augment import Augment
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
 from reelscribe.pipeline.inputs import Material
@@ -54,8 +55,8 @@ def made_of(config: Config, material: Material) -> dict[str, Any]:
 
 def train_head(config: Config, material: Material, run: Path, *, resume: bool = False) -> None:
     """Train one head and write it into ``run``."""
-    train = material.examples(material.clips("train"))
-    val = material.examples(material.clips("val"))
+    train = material.examples(material.clips("train"), mirrors=True)
+    val = material.examples(material.clips("val"), mirrors=True)
     if not train or not val:
         raise ValueError("no clip of the training or of the validation part could be encoded")
     task, manifest = _task(config, material, train, val)
@@ -204,4 +205,16 @@ def _task(
     namer = Manifest(**shared).build()
     assert isinstance(namer, ActionHead)
     namer.measure(example.feats_TD for example in learn)
-    return ActionTask(namer, learn, val, batch=batch, label_smoothing=smoothing), shared
+    return ActionTask(
+        namer,
+        learn,
+        val,
+        batch=batch,
+        label_smoothing=smoothing,
+        augment=Augment(
+            crop=config.training.crop,
+            drop_frames=config.training.drop_frames,
+            mixup=config.training.mixup,
+        ),
+        class_weights=config.training.class_weights,
+    ), shared
