@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from reelscribe.pipeline.settings import AugmentConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
@@ -24,6 +26,11 @@ class Augment:
     """The share of the frames that is left out."""
     mixup: float = 0.0
     """Parameter of the Beta distribution that the shares of two mixed clips are drawn from."""
+
+    @classmethod
+    def of(cls, settings: AugmentConfig) -> Augment:
+        """Take what a config says."""
+        return cls(crop=settings.crop, drop_frames=settings.drop_frames, mixup=settings.mixup)
 
     def __call__(
         self, feats_BTD: Tensor, lengths_B: Tensor, targets_BK: Tensor

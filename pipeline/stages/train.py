@@ -211,10 +211,6 @@ def _task(
         val,
         batch=batch,
         label_smoothing=smoothing,
-        augment=Augment(
-            crop=config.training.crop,
-            drop_frames=config.training.drop_frames,
-            mixup=config.training.mixup,
-        ),
+        augment=Augment.of(config.training),
         class_weights=config.training.class_weights,
     ), shared
