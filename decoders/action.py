@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from reelscribe.decoders.cells import create_cell, frame_mask
+from reelscribe.decoders.dropout import SequenceDropout
 from reelscribe.decoders.scaling import create_norm
 
 POOLS = ("attention", "mean", "max", "last")
@@ -86,6 +87,7 @@ class ActionHead(nn.Module):
         norm: str = "layer",
         thin: int = 0,
         both_ways: bool = False,
+        variational: bool = False,
     ) -> None:
         super().__init__()
         if classes < 2:
@@ -97,9 +99,10 @@ class ActionHead(nn.Module):
                 f"both_ways needs as many classes forwards as backwards, got {classes} in all; it "
                 "goes with data.reversed"
             )
-        self.dim, self.thin, self.both_ways = dim, thin, both_ways
+        self.dim, self.classes, self.thin, self.both_ways = dim, classes, thin, both_ways
         self.norm = create_norm(norm, dim)
         self.dropout = nn.Dropout(dropout)
+        self.drop_inputs = SequenceDropout(dropout) if variational else self.dropout
         self.cell = create_cell(
             cell,
             dim=self.norm.out_dim,
@@ -107,6 +110,7 @@ class ActionHead(nn.Module):
             layers=layers,
             bidirectional=bidirectional,
             dropout=dropout,
+            variational=variational,
         )
         width, directions = self.cell.out_dim, self.cell.directions
         asked = Pool(pool, width=width, directions=directions)
@@ -154,7 +158,7 @@ class ActionHead(nn.Module):
 
     def _read(self, feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         mask_BT = frame_mask(feats_BTD, lengths_B, dim=self.dim)
-        inputs_BTD = self.dropout(self.norm(feats_BTD, mask_BT))
+        inputs_BTD = self.drop_inputs(self.norm(feats_BTD, mask_BT))
         states_BTH = self.cell(inputs_BTD, lengths_B)
         logits_BK: Tensor = self.classify(self.dropout(self.pool(states_BTH, mask_BT)))
         return logits_BK

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from reelscribe.decoders import CELLS
+from reelscribe.decoders.dropout import SequenceDropout
 
 
 def create_cell(
@@ -29,8 +30,9 @@ def create_cell(
     layers: int = 1,
     bidirectional: bool = False,
     dropout: float = 0.0,
+    variational: bool = False,
 ) -> Cell:
-    """Build the cell that a config calls ``name``.
+    """Build the cell that a config calls ``name``; ``variational`` is about dropout (dropout.py).
 
     Raises:
         ValueError: no cell has that name, or a size makes no sense.
@@ -39,7 +41,12 @@ def create_cell(
         raise ValueError(f"no cell {name!r}; there are: {', '.join(CELLS)}{_guess(name, CELLS)}")
     module, _, attribute = CELLS[name].partition(":")
     cell: Cell = getattr(import_module(module), attribute)(
-        dim=dim, hidden=hidden, layers=layers, bidirectional=bidirectional, dropout=dropout
+        dim=dim,
+        hidden=hidden,
+        layers=layers,
+        bidirectional=bidirectional,
+        dropout=dropout,
+        variational=variational,
     )
     return cell
 
@@ -83,6 +90,7 @@ class Cell(nn.Module, ABC):
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        variational: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("dim", dim), ("hidden", hidden), ("layers", layers)):
@@ -124,31 +132,49 @@ class Recurrent(Cell):
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        variational: bool = False,
     ) -> None:
         super().__init__(
             dim=dim, hidden=hidden, layers=layers, bidirectional=bidirectional, dropout=dropout
         )
-        self.net = self.network(
-            dim,
-            hidden,
-            num_layers=layers,
-            batch_first=True,
-            bidirectional=bidirectional,
-            # torch applies it between layers, and warns where there is nothing between.
-            dropout=dropout if layers > 1 else 0.0,
-        )
-        init_recurrent(self.net, hidden)
         self.directions = 2 if bidirectional else 1
         self.out_dim = hidden * self.directions
+        # torch has plain dropout alone between its layers; for the other kind they stand apart.
+        apart = layers if variational else 1
+        self.net, *above = (
+            self.network(
+                dim if k == 0 else self.out_dim,
+                hidden,
+                num_layers=layers // apart,
+                batch_first=True,
+                bidirectional=bidirectional,
+                # torch warns where there is nothing between.
+                dropout=dropout if layers > apart else 0.0,
+            )
+            for k in range(apart)
+        )
+        self.above = nn.ModuleList(above)
+        self.between = SequenceDropout(dropout)
+        for net in self.nets:
+            init_recurrent(net, hidden)
+
+    @property
+    def nets(self) -> tuple[nn.RNNBase, ...]:
+        """The network, or one for each layer, the one that reads the features first."""
+        return (self.net, *self.above)
 
     def read(self, feats_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         """Return states_BTH: the forward states, then the backward states."""
-        packed = pack_padded_sequence(
-            feats_BTD, mask_BT.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False
-        )
-        states_BTH, _ = pad_packed_sequence(
-            self.net(packed)[0], batch_first=True, total_length=feats_BTD.shape[1]
-        )
+        lengths_B, frames = mask_BT.sum(dim=1).cpu(), feats_BTD.shape[1]
+        states_BTH = feats_BTD
+        for k, net in enumerate(self.nets):
+            inputs_BTD = self.between(states_BTH) if k else feats_BTD
+            packed = pack_padded_sequence(
+                inputs_BTD, lengths_B, batch_first=True, enforce_sorted=False
+            )
+            states_BTH, _ = pad_packed_sequence(
+                net(packed)[0], batch_first=True, total_length=frames
+            )
         return states_BTH
 
 
@@ -203,6 +229,7 @@ class Transformer(Cell):
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        variational: bool = False,
     ) -> None:
         super().__init__(
             dim=dim, hidden=hidden, layers=layers, bidirectional=bidirectional, dropout=dropout
@@ -254,6 +281,7 @@ class NoMemory(Cell):
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        variational: bool = False,
     ) -> None:
         # Takes what every cell takes, so that a config changes its cell in one word.
         super().__init__(

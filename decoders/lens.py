@@ -9,7 +9,7 @@ Shapes: T frames, D features a frame, H values a state of one direction, K class
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -47,10 +47,11 @@ def trace(cell: Recurrent, feats_TD: Tensor) -> list[Trace]:
     traces: list[Trace] = []
     inputs_TD = feats_TD
     with torch.no_grad():
-        for layer in range(cell.net.num_layers):
+        layers = [(net, k) for net in cell.nets for k in range(net.num_layers)]
+        for number, (net, k) in enumerate(layers):
             both = [
-                _direction(cell.net, step, inputs_TD, layer, backwards)
-                for backwards in ([False, True] if cell.net.bidirectional else [False])
+                replace(_direction(net, step, inputs_TD, k, backwards), layer=number)
+                for backwards in ([False, True] if net.bidirectional else [False])
             ]
             traces += both
             inputs_TD = torch.cat([one.state_TH for one in both], dim=1)

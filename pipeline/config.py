@@ -29,6 +29,7 @@ from reelscribe.pipeline.names import among, guess
 from reelscribe.pipeline.overrides import override as override
 from reelscribe.pipeline.recipe import Precision
 from reelscribe.pipeline.settings import (
+    AugmentConfig,
     Count,
     Few,
     NotNegative,
@@ -74,6 +75,8 @@ class ActionConfig(_HeadConfig):
     """Read this many of a clip's frames, at random moments while training; 0 reads all."""
     both_ways: bool = False
     """With ``data.reversed``: answer from the clip and its reverse together."""
+    variational: bool = False
+    """Dropout by one mask a clip, not one a frame, in front of the cell and between its layers."""
 
 
 class CaptionConfig(_HeadConfig):
@@ -112,7 +115,7 @@ class CaptionConfig(_HeadConfig):
         return value
 
 
-class TrainingConfig(Settings):
+class TrainingConfig(AugmentConfig):
     """How the head is trained."""
 
     epochs: Count = 30
@@ -121,6 +124,9 @@ class TrainingConfig(Settings):
     lr: Positive = 1e-3
     weight_decay: NotNegative = 1e-2
     label_smoothing: Share = 0.0
+    ema: Share = 0.0
+    """Decay of the moving average of the weights that is validated and kept, 0.99 for example;
+    0 keeps the weights themselves."""
     warmup: Share = 0.1
     """Share of the steps in which the rate rises from 0; after it, it falls as a cosine."""
     refit: bool = False

@@ -24,7 +24,13 @@ from reelscribe.pipeline.leaks import guard_leaks
 from reelscribe.pipeline.names import resolve
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.recipe import Recipe
-from reelscribe.pipeline.stages.encode import Origin, encode_with_progress, origin, read_features
+from reelscribe.pipeline.stages.encode import (
+    Encoding,
+    Origin,
+    encode_with_progress,
+    origin,
+    read_features,
+)
 
 if TYPE_CHECKING:
     from reelscribe.pipeline.holding import Room
@@ -55,6 +61,8 @@ class Material:
     """The reason of each video that has none."""
     leaks: tuple[str, ...] = ()
     """A line for each clip whose bytes were found in two parts (see leaks.py)."""
+    mirrored: Encoding | None = None
+    """How the mirrored views were made, where training clips have them."""
 
     @property
     def recipe(self) -> Recipe:
@@ -65,8 +73,25 @@ class Material:
         """Return the clips of one part that have features."""
         return [clip for clip in self.split.part(part) if clip.path in self.contents]
 
-    def examples(self, clips: Sequence[Clip], room: Room | None = None) -> list[Example]:
-        """Read the features of ``clips`` out of the store, and hold those that ``room`` has."""
+    def examples(
+        self, clips: Sequence[Clip], room: Room | None = None, *, mirrors: bool = False
+    ) -> list[Example]:
+        """Read the features of ``clips`` out of the store, and hold those that ``room`` has.
+
+        With ``mirrors`` each has its mirrored view beside it, where there are such.
+        """
+        if not mirrors or self.mirrored is None:
+            return self._examples(clips, self.encoding, room)
+        views = self._examples(clips, self.mirrored, room)
+        return self._examples(clips, self.encoding, room, views)
+
+    def _examples(
+        self,
+        clips: Sequence[Clip],
+        encoding: Origin,
+        room: Room | None,
+        mirrors: Sequence[Example] | None = None,
+    ) -> list[Example]:
         # Here, so that a command that only encodes loads no torch.
         import torch
 
@@ -75,19 +100,20 @@ class Material:
         room = room or Room()
         number = {label: i for i, label in enumerate(self.split.labels)}
         found = []
-        for clip in clips:
+        for place, clip in enumerate(clips):
             sha256 = self.contents[clip.path]
-            features = read_features(self.store, clip.path, sha256, self.encoding)
+            features = read_features(self.store, clip.path, sha256, encoding)
             label = -1 if clip.label is None else number[clip.label]
             found.append(
                 room.example(
-                    self.store.path(sha256, self.recipe),
+                    self.store.path(sha256, encoding.recipe),
                     torch.from_numpy(features.feats_TD),
                     backwards=clip.backwards,
                     name=clip.id,
                     label=label,
                     captions=clip.captions,
                     group=clip.group,
+                    mirror=mirrors[place] if mirrors else None,
                 )
             )
         return found
@@ -126,6 +152,8 @@ def load_split(config: Config) -> Split:
     """
     if getattr(config.head, "both_ways", False) and not config.data.reversed:
         raise ValueError("head.both_ways is true and data.reversed is not; set both or neither")
+    if config.head.task == "caption":
+        config.training.refuse_for_captions()
     dataset = resolve(DATASETS, config.data.dataset, "dataset")
     split: Split = dataset.load(source(config.data, config.encoder.precomputed))
     if split.missing:
@@ -165,6 +193,12 @@ def gather(config: Config, split: Split, place: Place) -> Material:
     clips = list(split.clips())
     paths = [clip.path for clip in clips]
     report = encode_with_progress(paths, encoding, place.runner, what="encode", unit="clips")
+    mirrored = mirrored_view(config, encoding)
+    if mirrored is not None:
+        learnt_from = [c.path for c in (*split.train, *split.val) if c.path in report.contents]
+        encode_with_progress(
+            learnt_from, mirrored, place.runner, what="encode mirrored", unit="clips"
+        )
     stop()  # What trains next has the machine for itself.
     say(f"encode: {report.encoded} encoded, {len(report.contents) - report.encoded} from the store")
     split, leaks = guard_leaks(split, report.contents, config.data.leaks)
@@ -175,7 +209,20 @@ def gather(config: Config, split: Split, place: Place) -> Material:
         contents=report.contents,
         failed=report.failed,
         leaks=leaks,
+        mirrored=mirrored,
     )
+
+
+def mirrored_view(config: Config, encoding: Origin) -> Encoding | None:
+    """Return how the mirrored views of training clips are made, where the config wants them."""
+    if not config.training.mirrored:
+        return None
+    if not isinstance(encoding, Encoding):
+        raise ValueError(
+            "training.mirrored needs features of mirrored videos, encoder.precomputed has none; "
+            "take one of the two out"
+        )
+    return replace(encoding, mirrored=True)
 
 
 def _refuse_unusable(split: Split, config: Config) -> None:

@@ -17,7 +17,7 @@ from reelscribe.pipeline.checkpoint import is_whole
 from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_json, write_json
 from reelscribe.pipeline.index import HashIndex
-from reelscribe.pipeline.inputs import Material
+from reelscribe.pipeline.inputs import Material, mirrored_view
 from reelscribe.pipeline.leaks import guard_leaks
 from reelscribe.pipeline.recipe import differences
 from reelscribe.pipeline.stages import evaluate, predict, train
@@ -110,9 +110,22 @@ def _encoding(config: Config, split: Split, cache: Path) -> tuple[list[Step], Ma
             f"moved, {seen} seen but not under recipe {encoding.recipe.fingerprint}"
         )
         return [Step(stage="encode", fresh=False, why=why)], None
+    mirrored = mirrored_view(config, encoding)
+    if mirrored is not None:
+        learnt_from = {clip.path for clip in (*split.train, *split.val)}
+        lacking = sum(not store.has(contents[path], mirrored.recipe) for path in learnt_from)
+        if lacking:
+            why = f"{lacking} of {len(learnt_from)} videos not yet seen mirrored"
+            return [Step(stage="encode", fresh=False, why=why)], None
     split, leaks = guard_leaks(split, contents, config.data.leaks)
     return [step], Material(
-        split=split, encoding=encoding, store=store, contents=contents, failed={}, leaks=leaks
+        split=split,
+        encoding=encoding,
+        store=store,
+        contents=contents,
+        failed={},
+        leaks=leaks,
+        mirrored=mirrored,
     )
 
 

@@ -32,13 +32,23 @@ class Recipe:
     settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, sampling: Sampling, backbone: Backbone, precision: Precision = "float32") -> Recipe:
+    def of(
+        cls,
+        sampling: Sampling,
+        backbone: Backbone,
+        precision: Precision = "float32",
+        *,
+        mirrored: bool = False,
+    ) -> Recipe:
         """Put together what decides the features."""
+        frames: dict[str, Any] = dict(sampling.recipe())
         encoder = backbone.recipe()
         # Said only where it is not the usual one, so that it changed no recipe when it came.
         if precision != "float32":
             encoder["precision"] = precision
-        return cls(settings={"version": VERSION, "frames": sampling.recipe(), "encoder": encoder})
+        if mirrored:
+            frames["mirrored"] = True
+        return cls(settings={"version": VERSION, "frames": frames, "encoder": encoder})
 
     @functools.cached_property
     def text(self) -> str:

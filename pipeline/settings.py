@@ -182,3 +182,35 @@ class EncoderConfig(Settings):
             ):
                 raise ValueError(f"is instead of a CNN; take encoder.{name} out")
         return value
+
+
+class AugmentConfig(Settings):
+    """How training clips are changed each time they are seen, and how much a class counts.
+
+    For actions; the part of ``training`` that a caption head does not know.
+    """
+
+    crop: Share = 0.0
+    """The largest share of a clip's frames that is cut off, at random, at its two ends."""
+    drop_frames: Share = 0.0
+    """The share of a clip's frames that is left out, others each time."""
+    mixup: NotNegative = 0.0
+    """Mix every clip with another one, in shares drawn from Beta(mixup, mixup); 0 mixes none."""
+    mirrored: bool = False
+    """See every clip with left and right exchanged as often as it is: features of their own."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """``balanced``: every class counts as much as every other, however many clips it has."""
+
+    def refuse_for_captions(self) -> None:
+        """Raise where a setting is on that only an action head has.
+
+        Raises:
+            ValueError: names the first of them.
+        """
+        for name, field in AugmentConfig.model_fields.items():
+            value = getattr(self, name)
+            if value != field.default:
+                raise ValueError(
+                    f"training.{name} is {value} and head.task is caption: it is for actions; "
+                    f"leave it at {field.default}"
+                )

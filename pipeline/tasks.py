@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torch.nn.utils.rnn import pad_sequence
 
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.search import Hypothesis, beam_search, greedy
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import PAD, START, Vocabulary, tokenise
+from reelscribe.pipeline.augment import Augment
+from reelscribe.pipeline.losses import balanced, soft_cross_entropy
 from reelscribe.pipeline.metrics.cider import CiderD
 from reelscribe.pipeline.views import Views
 
@@ -37,6 +39,8 @@ class Example:
     captions: tuple[str, ...] = ()
     group: str = ""
     """Clips of one source; a consensus is not tuned on a clip by its own source."""
+    mirror: Example | None = None
+    """The same clip with left and right exchanged, for training."""
 
 
 def pad(feats: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -69,11 +73,18 @@ class ActionTask:
         *,
         batch: int,
         label_smoothing: float = 0.0,
+        augment: Augment | None = None,
+        class_weights: str = "none",
     ) -> None:
         self.device = device()
         self.head = head.to(self.device)
         self.train, self.val = train, val
         self.batch, self.label_smoothing = batch, label_smoothing
+        self.augment = augment or Augment()
+        self.weights_K: Tensor | None = None
+        if class_weights == "balanced":
+            labels = [example.label for example in train]
+            self.weights_K = balanced(labels, head.classes).to(self.device)
         self.steps = -(-len(train) // batch)
 
     def batches(self, generator: torch.Generator) -> Iterator[list[Example]]:
@@ -87,23 +98,37 @@ class ActionTask:
         return [example.name for example in batch]
 
     def loss(self, batch: list[Example]) -> Tensor:
-        """Return the cross-entropy of the labels."""
-        logits_BK, truth_B = self._answers(batch)
-        return cross_entropy(logits_BK, truth_B, label_smoothing=self.label_smoothing)
+        """Return the cross-entropy of the labels, of clips changed as ``augment`` says."""
+        batch = [self._view(example) for example in batch]
+        feats_BTD, lengths_B, truth_B = self._inputs(batch)
+        targets_BK = one_hot(truth_B, self.head.classes).float()
+        feats_BTD, lengths_B, targets_BK = self.augment(feats_BTD, lengths_B, targets_BK)
+        return soft_cross_entropy(
+            self.head(feats_BTD, lengths_B),
+            targets_BK,
+            weights_K=self.weights_K,
+            label_smoothing=self.label_smoothing,
+        )
 
     def validate(self) -> tuple[float, float]:
         """Return top-1 and cross-entropy."""
         right, loss = 0.0, 0.0
         for numbers in _chunks(len(self.val), self.batch):
-            logits_BK, truth_B = self._answers([self.val[i] for i in numbers])
+            feats_BTD, lengths_B, truth_B = self._inputs([self.val[i] for i in numbers])
+            logits_BK = self.head(feats_BTD, lengths_B)
             right += float((logits_BK.argmax(1) == truth_B).sum())
             loss += float(cross_entropy(logits_BK, truth_B, reduction="sum"))
         return right / len(self.val), loss / len(self.val)
 
-    def _answers(self, batch: list[Example]) -> tuple[Tensor, Tensor]:
+    def _inputs(self, batch: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
         feats_BTD, lengths_B = pad([example.feats_TD for example in batch], self.device)
         truth_B = torch.tensor([example.label for example in batch], device=self.device)
-        return self.head(feats_BTD, lengths_B), truth_B
+        return feats_BTD, lengths_B, truth_B
+
+    def _view(self, example: Example) -> Example:
+        """Return the clip or its mirror image, as likely as each other, where there are both."""
+        mirror = example.mirror
+        return example if mirror is None or float(torch.rand(())) < 0.5 else mirror
 
 
 @torch.inference_mode()

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from reelscribe.pipeline.averaging import Average
 from reelscribe.pipeline.config import TrainingConfig
 from reelscribe.pipeline.files import write_jsonl, write_whole
 from reelscribe.pipeline.meter import Meter
@@ -86,6 +87,8 @@ def fit(
 ) -> State:
     """Train ``task.head``; leave the weights of its best validation epoch in it.
 
+    With ``settings.ema`` it is the averaged weights that are validated and kept.
+
     Args:
         task: the head and its data.
         settings: epochs, rates, seed, patience.
@@ -103,7 +106,8 @@ def fit(
     optimizer = torch.optim.AdamW(
         task.head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
     )
-    state = _load(run, made_of, task.head, optimizer) if resume else State()
+    average = Average(task.head, settings.ema)
+    state = _load(run, made_of, task.head, optimizer, average) if resume else State()
     device = next(task.head.parameters()).device
     if settings.compile:
         compile_head(task.head)
@@ -131,6 +135,7 @@ def fit(
             watch.loss(seen[0], epoch, step, batch)
             watch.norm(seen[1], epoch, step, batch)
             optimizer.step()
+            average.update()
             meter.step(seen, len(task.names(batch)))
             if note := meter.note():
                 heard(note)
@@ -139,7 +144,7 @@ def fit(
         trained = monotonic()
         if validate:
             task.head.eval()
-            with torch.inference_mode():
+            with average.applied(), torch.inference_mode():
                 score, val_loss = task.validate()
             watch.validation(val_loss, epoch)
             row |= {"val_loss": val_loss, f"val_{task.measure}": score}
@@ -149,13 +154,13 @@ def fit(
         # Small validation parts tie often; among equals the lower loss is the surer answer.
         if (score, -val_loss) > (state.best_score, -state.best_loss):
             state.best_epoch, state.best_score, state.best_loss = epoch, score, val_loss
-            state.best = {k: v.detach().clone() for k, v in task.head.state_dict().items()}
+            state.best = average.weights()
         if monotonic() - saved >= SAVE_EVERY:
-            _save(run, made_of, state, task.head, optimizer)
+            _save(run, made_of, state, task.head, optimizer, average)
             saved = monotonic()
         write_jsonl(run / "metrics.jsonl", state.rows)
         told(row)
-    _save(run, made_of, state, task.head, optimizer)
+    _save(run, made_of, state, task.head, optimizer, average)
     task.head.load_state_dict(state.best)
     task.head.eval()
     return state
@@ -186,20 +191,32 @@ def _stream(seed: int, epoch: int) -> int:
 
 
 def _save(
-    run: Path, made_of: str, state: State, head: nn.Module, optimizer: torch.optim.Optimizer
+    run: Path,
+    made_of: str,
+    state: State,
+    head: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average,
 ) -> None:
     values = {
         "made_of": made_of,
         "state": vars(state),
         "head": head.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "average": average.state_dict(),
     }
     raw = io.BytesIO()
     torch.save(values, raw)
     write_whole(run / "training.pt", raw.getvalue())
 
 
-def _load(run: Path, made_of: str, head: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+def _load(
+    run: Path,
+    made_of: str,
+    head: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average,
+) -> State:
     path = run / "training.pt"
     if not path.is_file():
         return State()
@@ -217,4 +234,5 @@ def _load(run: Path, made_of: str, head: nn.Module, optimizer: torch.optim.Optim
         )
     head.load_state_dict(values["head"])
     optimizer.load_state_dict(values["optimizer"])
+    average.load_state_dict(values["average"])
     return State(**values["state"])

@@ -65,6 +65,8 @@ class Encoding:
     """The CNN as an ONNX graph."""
     store: Path
     precision: Precision = "float32"
+    mirrored: bool = False
+    """Every frame with left and right exchanged."""
     crops: bool = False
     """Workers decode and crop alone; features are made elsewhere, by a GPU. Speed, not recipe."""
     long: float = 20.0
@@ -75,7 +77,7 @@ class Encoding:
     @functools.cached_property
     def recipe(self) -> Recipe:
         """What the features are keyed by."""
-        return Recipe.of(self.sampling, self.backbone, self.precision)
+        return Recipe.of(self.sampling, self.backbone, self.precision, mirrored=self.mirrored)
 
 
 def do(encoding: Encoding, job: Job) -> Result:
@@ -188,7 +190,8 @@ def _versions() -> dict[str, str]:
 
 def _features(encoding: Encoding, reading: Reading, *, pyav: bool) -> Features:
     encode = _engine(encoding.graph, encoding.backbone).encode
-    feats_TD, pts_T, about = _each_chunk(reading, encode, pyav=pyav)
+    seen = _mirrored(encode) if encoding.mirrored else encode
+    feats_TD, pts_T, about = _each_chunk(reading, seen, pyav=pyav)
     return Features(feats_TD=feats_TD, pts_T=pts_T, about=about)
 
 
@@ -200,11 +203,20 @@ def _crops(
     more: Mapping[str, Any],
 ) -> Cropped:
     backbone, pyav = encoding.backbone, isinstance(job, PieceJob) or job.pyav
-    crops_TSSC, pts_T, about = _each_chunk(reading, lambda f: crop(f, backbone), pyav=pyav)
+    cut = functools.partial(crop, backbone=backbone)
+    seen = _mirrored(cut) if encoding.mirrored else cut
+    crops_TSSC, pts_T, about = _each_chunk(reading, seen, pyav=pyav)
     source.check()
     return Cropped(
         job=job, source=source, crops_TSSC=crops_TSSC, pts_T=pts_T, about={**about, **more}
     )
+
+
+def _mirrored(
+    make: Callable[[NDArray[np.uint8]], NDArray[Any]],
+) -> Callable[[NDArray[np.uint8]], NDArray[Any]]:
+    """Return ``make`` of frames (T, H, W, C) whose left is their right."""
+    return lambda frames_THWC: make(frames_THWC[:, :, ::-1])
 
 
 def _each_chunk(

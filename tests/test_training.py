@@ -91,6 +91,39 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(tmp_path: Path) -> None:
     torch.testing.assert_close(task.line.weight, seen[1])
 
 
+def test_with_an_average_it_is_validated_and_kept(tmp_path: Path) -> None:
+    task, weights = Line(), []
+    settings = TrainingConfig(epochs=3, lr=0.1, ema=0.5, patience=3)
+    validate = task.validate
+
+    def watched() -> tuple[float, float]:
+        weights.append(task.line.weight.detach().clone())
+        return validate()
+
+    task.validate = watched  # type: ignore[method-assign]
+    trained: list[Tensor] = []
+    state = fit(
+        task,
+        settings,
+        tmp_path,
+        made_of="x",
+        told=lambda row: trained.append(task.line.weight.detach().clone()),
+    )
+    assert torch.equal(task.line.weight, weights[state.best_epoch - 1])
+    # Training goes on from its own weights, which are not those that were validated.
+    assert not any(torch.equal(*pair) for pair in zip(weights, trained, strict=True))
+    plain = Line()
+    own: list[Tensor] = []
+    fit(
+        plain,
+        settings.model_copy(update={"ema": 0.0}),
+        tmp_path,
+        made_of="x",
+        told=lambda row: own.append(plain.line.weight.detach().clone()),
+    )
+    assert all(torch.equal(*pair) for pair in zip(trained, own, strict=True))
+
+
 def test_of_two_equal_scores_the_lower_loss_is_kept(tmp_path: Path) -> None:
     state = fit(Line([0.7] * 3), TrainingConfig(epochs=3, lr=0.1), tmp_path, made_of="x")
     best = min(losses(tmp_path), key=lambda row: row["val_loss"])
@@ -124,11 +157,12 @@ class _Cut(Exception):
     """The power went."""
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_resumed_is_the_same_as_uninterrupted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float
 ) -> None:
     monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
-    settings = TrainingConfig(epochs=8, lr=0.05, patience=8)
+    settings = TrainingConfig(epochs=8, lr=0.05, patience=8, ema=ema)
     whole = Line()
     fit(whole, settings, tmp_path / "whole", made_of="x")
 
@@ -167,7 +201,7 @@ from reelscribe.pipeline.config import TrainingConfig
 training.SAVE_EVERY = 0.0
 import time, torch
 torch.set_num_threads(1)
-settings = TrainingConfig(epochs=40, lr=0.05, patience=40)
+settings = TrainingConfig(epochs=40, lr=0.05, patience=40, ema=0.95)
 training.fit(Line(), settings, Path(sys.argv[1]), made_of="x", resume=True,
              told=lambda row: time.sleep(0.02))
 """
@@ -191,5 +225,6 @@ def test_killed_again_and_again_it_ends_at_the_same_losses(tmp_path: Path) -> No
         if process.returncode == 0:
             break
     assert kills >= 3
-    fit(Line(), TrainingConfig(epochs=40, lr=0.05, patience=40), tmp_path / "one", made_of="x")
+    settings = TrainingConfig(epochs=40, lr=0.05, patience=40, ema=0.95)
+    fit(Line(), settings, tmp_path / "one", made_of="x")
     assert losses(tmp_path / "run") == losses(tmp_path / "one")

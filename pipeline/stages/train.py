@@ -18,6 +18,7 @@ import torch
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.augment import Augment
 from reelscribe.pipeline.boards import Board
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
@@ -65,8 +66,8 @@ def train_head(
 ) -> None:
     """Train one head and write it into ``run``; ``curves`` are event files for TensorBoard."""
     room = Room(config.training.memory)
-    train = material.examples(material.clips("train"), room)
-    val = material.examples(material.clips("val"), room)
+    train = material.examples(material.clips("train"), room, mirrors=True)
+    val = material.examples(material.clips("val"), room, mirrors=True)
     if room.on_disk:
         say(
             f"features: {room.held:,} clips stay in memory, {room.on_disk:,} are read from the "
@@ -243,4 +244,12 @@ def _task(
     namer = Manifest(**shared).build()
     assert isinstance(namer, ActionHead)
     namer.measure(Views(learn))
-    return ActionTask(namer, learn, val, batch=batch, label_smoothing=smoothing), shared
+    return ActionTask(
+        namer,
+        learn,
+        val,
+        batch=batch,
+        label_smoothing=smoothing,
+        augment=Augment.of(config.training),
+        class_weights=config.training.class_weights,
+    ), shared
