@@ -124,7 +124,7 @@ class CaptionConfig(_HeadConfig):
     task: Literal["caption"]
     family: str = "attention"
     """``attention`` looks at the frames anew for every word, ``mean`` is given their mean, ``s2vt``
-    reads and writes with the same two layers."""
+    reads and writes with the same two layers, ``transformer`` writes with attention alone."""
     norm: Literal["layer", "standard", "motion"] = "layer"
     """What is done to the features first, as for actions; ``standard`` is better with few clips."""
     consensus: bool = False
