@@ -136,11 +136,20 @@ class CaptionConfig(_HeadConfig):
     """Words that fewer training captions hold are unknown to the model."""
     max_words: Count = 24
     """Training captions are cut here; references are never cut when scoring."""
-    beam: Few = 5
+    beam: int | Literal["auto"] = 5
+    """Sentences followed at a time; ``auto`` takes beam and length penalty by validation CIDEr."""
     length_penalty: NotNegative = 0.7
     """Exponent of the length by which a hypothesis' log-probability is divided."""
     no_repeat: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=100)] = 0
     """No so many words in a row come twice in one caption; 0 lets all repeat."""
+
+    @field_validator("beam", mode="before")
+    @classmethod
+    def _beam(cls, value: object) -> object:
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if value != "auto" and not (number and 1 <= value <= 100):  # type: ignore[operator]
+            raise ValueError(f"is a number from 1 to 100, or auto; got {value!r}")
+        return value
 
     @field_validator("family")
     @classmethod

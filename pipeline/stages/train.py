@@ -23,7 +23,7 @@ from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.selfcritical import SelfCritical
 from reelscribe.pipeline.tasks import ActionTask, CaptionTask, Example
-from reelscribe.pipeline.telling import measure
+from reelscribe.pipeline.telling import choose_search, measure
 from reelscribe.pipeline.training import State, finished, fit
 
 VERSION = 1
@@ -61,6 +61,7 @@ def train_head(config: Config, material: Material, run: Path, *, resume: bool = 
     task, manifest = _task(config, material, train, val)
     state = _fit(config, material, task, run, resume=resume, validate=True)
     critical = _critical(config, material, task, run, state, resume=resume)
+    chosen = _chosen(config, task)
     if config.training.refit:
         # Its own folder: a resumed training finds the first pass ended and goes on with this one.
         task, manifest = _task(config, material, train, val, learn=[*train, *val])
@@ -76,10 +77,23 @@ def train_head(config: Config, material: Material, run: Path, *, resume: bool = 
         "best_epoch": state.best_epoch,
         f"val_{task.measure}": state.best_score,
         **({"scst": critical} if critical else {}),
+        **({"search": chosen} if chosen else {}),
     }
     save_head(run, task.head, Manifest(**{**manifest, "trained": trained}))
     for folder in (run, run / "scst", run / "refit", run / "refit" / "scst"):
         finished(folder)
+
+
+def _chosen(config: Config, task: ActionTask | CaptionTask) -> dict[str, Any]:
+    """Return the search that validation clips choose, where the config leaves it to them.
+
+    Before a refit, which learns from these clips.
+    """
+    if not isinstance(config.head, CaptionConfig) or config.head.beam != "auto":
+        return {}
+    assert isinstance(task, CaptionTask)
+    fixed = {"max_words": config.head.max_words, "no_repeat": config.head.no_repeat}
+    return choose_search(task.head, task.vocabulary, task.val, **fixed)
 
 
 def _critical(
@@ -186,6 +200,8 @@ def _task(
         texts = [text for clip in train for text in clip.captions]
         vocabulary = Vocabulary.build(texts, min_count=config.head.min_count)
         search = {name: getattr(config.head, name) for name in SEARCH}
+        # What "auto" stands for is known when the training is over; predict writes it.
+        search |= {"beam": 1} if search["beam"] == "auto" else {}
         shared |= {"words": tuple(vocabulary.words), "search": search}
         teller = Manifest(**shared).build()
         assert isinstance(teller, Teller)
