@@ -17,7 +17,7 @@ import re
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ def load(source: Source) -> Split:
             continue
         captions = notes.captions.get(name, ())
         clip = Clip(id=name, path=path, group=_origin(video), captions=captions)
+        clip = replace(clip, category=video.get("category"))
         parts[PART_OF[video["split"]]].append(clip)
     if not any(parts.values()):
         raise tables.nothing_found(source.root, len(missing), ROOT_HOLDS)
@@ -254,6 +255,8 @@ def _check_video(video: Mapping[str, Any], name: str) -> str:
         raise ValueError(
             f"{name}: {video_id} has split {part!r}; it should be one of {', '.join(PART_OF)}"
         )
+    if video.get("category") not in (None, *range(20)):
+        raise ValueError(f"{name}: {video_id} has category {video['category']!r}, not 0 to 19")
     return video_id
 
 

@@ -12,7 +12,8 @@ word's embedding, H values of a reader's state, W of a word's.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,9 +54,16 @@ class TransformerTeller(Teller):
         dropout: float = 0.5,
         norm: str = "layer",
         consensus: bool = False,
+        side: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            dim=dim, words=words, embed=embed, dropout=dropout, norm=norm, consensus=consensus
+            dim=dim,
+            words=words,
+            embed=embed,
+            dropout=dropout,
+            norm=norm,
+            consensus=consensus,
+            side=side,
         )
         self.project = nn.Linear(self.norm.out_dim, hidden)
         self.reader = create_cell(

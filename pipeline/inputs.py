@@ -18,7 +18,7 @@ from reelscribe.datasets.clip import Clip, Part, Source, Split
 from reelscribe.datasets.features import scan
 from reelscribe.datasets.splitting import split_by_group
 from reelscribe.pipeline.cache import FeatureStore
-from reelscribe.pipeline.config import Config, DataConfig
+from reelscribe.pipeline.config import CATEGORY, Config, DataConfig
 from reelscribe.pipeline.execute import Runner, stop
 from reelscribe.pipeline.leaks import guard_leaks
 from reelscribe.pipeline.names import resolve
@@ -54,6 +54,8 @@ class Material:
     """The reason of each video that has none."""
     leaks: tuple[str, ...] = ()
     """A line for each clip whose bytes were found in two parts (see leaks.py)."""
+    categories: bool = False
+    """Whether a head is told the category of each clip: ``head.side: category``."""
 
     @property
     def recipe(self) -> Recipe:
@@ -69,6 +71,7 @@ class Material:
         # Here, so that a command that only encodes loads no torch.
         import torch
 
+        from reelscribe.decoders.side import with_category
         from reelscribe.pipeline.tasks import Example
 
         number = {label: i for i, label in enumerate(self.split.labels)}
@@ -80,6 +83,8 @@ class Material:
             feats_TD = torch.from_numpy(features.feats_TD)
             if clip.backwards:
                 feats_TD = feats_TD.flip(0)
+            if self.categories:
+                feats_TD = with_category(feats_TD, clip.category)
             found.append(
                 Example(
                     name=clip.id,
@@ -94,9 +99,13 @@ class Material:
     def digest(self, clips: Iterable[Clip]) -> str:
         """Return a hash of which videos these are and what they are said to show."""
         rows = sorted(
-            (clip.id, self.contents[clip.path], clip.label, clip.captions) for clip in clips
+            (clip.id, self.contents[clip.path], clip.label, clip.captions, *self._told(clip))
+            for clip in clips
         )
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+    def _told(self, clip: Clip) -> tuple[int | None, ...]:
+        return (clip.category,) if self.categories else ()
 
 
 def source(data: DataConfig, precomputed: Path | None = None) -> Source:
@@ -173,6 +182,7 @@ def gather(config: Config, split: Split, place: Place) -> Material:
         contents=report.contents,
         failed=report.failed,
         leaks=leaks,
+        categories=getattr(config.head, "side", None) == CATEGORY,
     )
 
 
@@ -192,6 +202,12 @@ def _refuse_unusable(split: Split, config: Config) -> None:
                 f"head.task is {task}, but {len(bare)} {part} clips have no {missing} "
                 f"(first {bare[0]!r}); give them one, or set head.task to the other task"
             )
+    told = getattr(config.head, "side", None) == CATEGORY
+    if told and all(clip.category is None for clip in split.train):
+        raise ValueError(
+            f"head.side is {CATEGORY}, and no training clip of {split.dataset} has one; "
+            "MSR-VTT's annotations do. Leave head.side out, or give the folder of an action run"
+        )
     if task == "action" and len(split.labels) < 2:
         raise ValueError(
             f"one class only ({', '.join(split.labels) or 'none'}); an action head needs two"

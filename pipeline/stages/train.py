@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from reelscribe.decoders.action import ActionHead
-from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.beside import BESIDE, build_teller, contents
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
 from reelscribe.pipeline.inputs import Material
@@ -36,11 +36,12 @@ SEARCH = ("max_words", "beam", "length_penalty", "no_repeat")
 def made_of(config: Config, material: Material) -> dict[str, Any]:
     """Return all that decides the trained head."""
     train, val = material.clips("train"), material.clips("val")
-    head = config.head.model_dump(mode="json", exclude={"beam", "length_penalty", "no_repeat"})
+    asked = {"beam", "length_penalty", "no_repeat"}
+    head = config.head.model_dump(mode="json", exclude=asked, exclude_none=True)
     return {
         "version": VERSION,
         "recipe": material.recipe.settings,
-        "head": head,
+        "head": head | contents(config),
         "training": config.training.model_dump(mode="json"),
         "data": {
             "dataset": material.split.dataset,
@@ -183,7 +184,9 @@ def _task(
     vocabulary comes from ``train`` in either case.
     """
     learn = train if learn is None else learn
-    head_settings = config.head.model_dump(mode="json", exclude={"task", *SEARCH, "min_count"})
+    head_settings = config.head.model_dump(
+        mode="json", exclude={"task", *SEARCH, *BESIDE, "min_count"}
+    )
     shared: dict[str, Any] = {
         "task": config.head.task,
         "dim": train[0].feats_TD.shape[1],
@@ -203,8 +206,7 @@ def _task(
         # What "auto" stands for is known when the training is over; predict writes it.
         search |= {"beam": 1} if search["beam"] == "auto" else {}
         shared |= {"words": tuple(vocabulary.words), "search": search}
-        teller = Manifest(**shared).build()
-        assert isinstance(teller, Teller)
+        teller = build_teller(config.head, shared, vocabulary, material)
         measure(teller, learn)
         return CaptionTask(
             teller,
