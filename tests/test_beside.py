@@ -22,7 +22,7 @@ from reelscribe.pipeline.runs import train_run
 from reelscribe.pipeline.stages.answering import Answerer
 from reelscribe.pipeline.stages.describe import describe
 from reelscribe.pipeline.stages.predict import predict
-from reelscribe.pipeline.stages.train import train_head
+from reelscribe.pipeline.stages.train import made_of, train_head
 
 if TYPE_CHECKING:
     from conftest import Trained
@@ -87,20 +87,21 @@ def test_vectors_are_where_the_training_starts(
     vectors.write_text("cat 1 2 3 4 5 6 7 8\nzebra 0 0 0 0 0 0 0 0\nis 8 7 6 5 4 3 2 1\n")
     # A rate of next to nothing: what comes out is what went in.
     still = ["training={epochs: 1, lr: 1.0e-9, weight_decay: 0.0}", f"head.vectors={vectors}"]
-    settings = [*msrvtt(tmp_path), *still]
-    train_run(load_config(Path("msrvtt"), settings), place)
+    config = load_config(Path("msrvtt"), [*msrvtt(tmp_path), *still])
+    material = gather(config, load_split(config), place)
+    train_head(config, material, config.output)
     assert "vectors: 2 of 7 words of the vocabulary are in" in capsys.readouterr().err
-    head, manifest = load_head(tmp_path / "run")
+    head, manifest = load_head(config.output)
     assert isinstance(head, Teller)
     row = head.embed.weight[manifest.words.index("cat")]
     torch.testing.assert_close(row, torch.arange(1.0, 9.0), atol=1e-6, rtol=0)
     # Another file is another training, whatever its name.
+    before = made_of(config, material)["head"]["vectors"]
     vectors.write_text(vectors.read_text().replace("cat 1", "cat 2"))
-    train_run(load_config(Path("msrvtt"), settings), place)
-    assert "train: head.vectors " in capsys.readouterr().err
+    assert made_of(config, material)["head"]["vectors"] != before
     vectors.write_text("zebra 0 0 0 0 0 0 0 0\n")
     with pytest.raises(ValueError, match="has none of the 7 words of the training captions"):
-        train_run(load_config(Path("msrvtt"), settings), place)
+        train_head(config, material, config.output)
 
 
 def test_an_action_run_is_heard_and_is_not_needed_any_more(
