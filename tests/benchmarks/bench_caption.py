@@ -12,6 +12,7 @@ Speed is that of training, in words a second, beside a bare loop over the same m
 
     make bench-caption                                    # a part: minutes on two cores
     python tests/benchmarks/bench_caption.py --full       # all 10,000 videos
+    python tests/benchmarks/bench_caption.py --full --captions 5  # as many of each training video
     python tests/benchmarks/bench_caption.py --full --resume      # goes on where it was cut off
 """
 
@@ -22,7 +23,7 @@ import os
 import resource
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -138,27 +139,46 @@ def bare(task: CaptionTask, lr: float, steps: int) -> float:
     return count / (perf_counter() - began)
 
 
-def chosen(data: Path, full: bool) -> list[Clip]:
-    """Return videos with their captions: all, or the first of each part."""
+def chosen(data: Path, full: bool) -> dict[str, list[Clip]]:
+    """Return videos with their captions by part: all, or the first of each part."""
     notes = _read(data)
     left = dict(PART) if not full else dict.fromkeys(PART, 10_000)
-    clips = []
+    clips: dict[str, list[Clip]] = {part: [] for part in PART}
     for name, video in notes.videos.items():
         part = PART_OF[video["split"]]
-        left[part] -= 1
-        if left[part] >= 0:
-            clips.append(Clip(id=name, path=data / name, captions=notes.captions[name]))
+        if len(clips[part]) < left[part]:
+            found = Clip(id=name, path=data / name, captions=notes.captions[name])
+            clips[part].append(found)
     return clips
 
 
-def measure(data: Path, *, full: bool, resume: bool, overrides: Sequence[str]) -> dict[str, Any]:
+def write_notes(clips: Mapping[str, Sequence[Clip]], captions: int, path: Path) -> None:
+    """Write annotations with the first ``captions`` of each training video, and all of others."""
+    names = {part: name for name, part in PART_OF.items()}
+    said = {
+        (part, clip.id): clip.captions[: captions if part == "train" else None]
+        for part, found in clips.items()
+        for clip in found
+    }
+    videos = [{"video_id": name, "split": names[part]} for part, name in said]  # type: ignore[index]
+    sentences = [
+        {"video_id": name, "caption": text} for (_, name), texts in said.items() for text in texts
+    ]
+    write_json(path, {"videos": videos, "sentences": sentences})
+
+
+def measure(
+    data: Path, *, full: bool, captions: int, resume: bool, overrides: Sequence[str]
+) -> dict[str, Any]:
     """Make features, train, score; return all figures."""
     out = Path("build/bench/caption")
+    clips = chosen(data, full)
     if not resume:
         shutil.rmtree(out, ignore_errors=True)
-        make(chosen(data, full), out / "features")
+        make([clip for found in clips.values() for clip in found], out / "features")
+    write_notes(clips, captions, out / "notes.json")
     settings = [
-        f"data.annotations={data}",
+        f"data.annotations={out / 'notes.json'}",
         f"encoder.precomputed={out / 'features'}",
         "data.missing=skip",
         f"output={out / 'run'}",
@@ -191,7 +211,7 @@ def measure(data: Path, *, full: bool, resume: bool, overrides: Sequence[str]) -
         "METEOR": scores.get("METEOR"),
         "constant": scores["floor"],
         "human": scores["human"],
-        **nearest(config, rows, material.clips("train")),
+        **nearest(config, rows, clips["train"]),
         "scst": read_manifest(config.output).trained.get("scst"),
         "words_per_second": words / spent,
         "bare_words_per_second": bare(task, config.training.lr, steps=40),
@@ -206,6 +226,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="all 10,000 videos")
+    parser.add_argument("--captions", type=int, default=20, help="to learn from, a training video")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off")
     parser.add_argument("overrides", nargs="*", help="KEY=VALUE of the config")
     given = parser.parse_args()
@@ -214,7 +235,11 @@ def main() -> None:
         print("bench-caption: REELSCRIBE_TEST_DATA is not set to real annotations; skipped")
         return
     found = measure(
-        Path(data) / "msrvtt", full=given.full, resume=given.resume, overrides=given.overrides
+        Path(data) / "msrvtt",
+        full=given.full,
+        captions=given.captions,
+        resume=given.resume,
+        overrides=given.overrides,
     )
     found["ratio"] = found["words_per_second"] / found["bare_words_per_second"]
     table = Table("text side of MSR-VTT, made features", "")
