@@ -34,6 +34,8 @@ class Clip:
     """A name out of ``Split.labels``, or None where the dataset has captions alone."""
     captions: tuple[str, ...] = ()
     """Reference captions as published, or empty where the dataset has labels alone."""
+    category: int | None = None
+    """Its number among the dataset's categories, where the dataset has some (MSR-VTT's 20)."""
     backwards: bool = False
     """Whether its frames are taken from the last to the first (see datasets/backwards.py)."""
 

@@ -23,7 +23,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from reelscribe.datasets import splitting, tables
+from reelscribe.datasets import checks, splitting, tables
 from reelscribe.datasets.clip import PARTS, Clip, Finding, Part, Source, Split
 from reelscribe.datasets.grouping import about_classes, groups_of
 
@@ -112,7 +112,7 @@ def examine(source: Source) -> Iterator[Finding]:
         text = f"{len(stray):,} videos on disk are not listed or in no class, and will not be used"
         yield Finding(level="warning", text=text, examples=tuple(stray[:5]))
     yield from tables.about_files(found.values())
-    yield from tables.about_twins(parts)
+    yield from checks.about_clips(parts)
 
 
 def _read(source: Source) -> tuple[list[_Row], dict[str, Path]]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from reelscribe.datasets import tables
+from reelscribe.datasets import checks, tables
 from reelscribe.datasets.clip import Clip, Finding, Part, Source, Split
 from reelscribe.datasets.splitting import split_by_group
 
@@ -91,7 +91,7 @@ def examine(source: Source) -> Iterator[Finding]:
     )
     yield tables.about_missing(split.missing, train + test)
     yield from tables.about_files([clip.path for clip in split.clips()])
-    yield from tables.about_twins({"train": split.train + split.val, "test": split.test})
+    yield from checks.about_twins({"train": split.train + split.val, "test": split.test})
 
 
 def _read(source: Source) -> list[tuple[str, Clip]]:

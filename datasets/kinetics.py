@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from reelscribe.datasets import tables
+from reelscribe.datasets import checks, tables
 from reelscribe.datasets.clip import PARTS, Clip, Finding, Part, Source, Split
 from reelscribe.datasets.splitting import split_by_group
 
@@ -75,7 +75,7 @@ def examine(source: Source) -> Iterator[Finding]:
     )
     yield tables.about_missing(split.missing, len(split.missing) + sum(1 for _ in split.clips()))
     yield from tables.about_files([clip.path for clip in split.clips()])
-    yield from tables.about_twins({part: split.part(part) for part in PARTS})
+    yield from checks.about_twins({part: split.part(part) for part in PARTS})
 
 
 def _read(source: Source) -> dict[Part, tuple[Clip, ...]]:

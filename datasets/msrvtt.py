@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reelscribe.datasets import splitting, tables
+from reelscribe.datasets import checks, splitting, tables
 from reelscribe.datasets.clip import PARTS, Clip, Finding, Part, Source, Split
 
 SPLITS = ("1", "official")
@@ -84,8 +84,7 @@ def load(source: Source) -> Split:
         if path is None:
             missing.append(name)
             continue
-        captions = notes.captions.get(name, ())
-        clip = Clip(id=name, path=path, group=_origin(video), captions=captions)
+        clip = _clip(name, path, video, notes)
         parts[PART_OF[video["split"]]].append(clip)
     if not any(parts.values()):
         raise tables.nothing_found(source.root, len(missing), ROOT_HOLDS)
@@ -116,8 +115,10 @@ def examine(source: Source) -> Iterator[Finding]:
     # Every listed video, on disk or not: the leak would be in the lists.
     listed: dict[Part, list[Clip]] = {part: [] for part in PARTS}
     for name, video in notes.videos.items():
-        clip = Clip(id=name, path=source.root / name, group=_origin(video))
-        listed[PART_OF[video["split"]]].append(clip)
+        listed[PART_OF[video["split"]]].append(_clip(name, source.root / name, video, notes))
+    yield from checks.about_captions(listed)
+    times = {id: (one.get("start time"), one.get("end time")) for id, one in notes.videos.items()}
+    yield from checks.about_overlaps(listed, times)
     shared = [f"{a.id}, {b.id}: {url}" for url, a, b in splitting.shared_groups(listed)]
     if shared:
         text = f"{len(shared):,} source videos have clips in two parts"
@@ -254,11 +255,15 @@ def _check_video(video: Mapping[str, Any], name: str) -> str:
         raise ValueError(
             f"{name}: {video_id} has split {part!r}; it should be one of {', '.join(PART_OF)}"
         )
+    if video.get("category") not in (None, *range(20)):
+        raise ValueError(f"{name}: {video_id} has category {video['category']!r}, not 0 to 19")
     return video_id
 
 
-def _origin(video: Mapping[str, Any]) -> str:
-    return str(video.get("url") or video["video_id"])
+def _clip(name: str, path: Path, video: Mapping[str, Any], notes: _Notes) -> Clip:
+    source = str(video.get("url") or name)
+    told, captions = video.get("category"), notes.captions.get(name, ())
+    return Clip(id=name, path=path, group=source, captions=captions, category=told)
 
 
 def _about_notes(notes: _Notes) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reelscribe.datasets import splitting, tables
+from reelscribe.datasets import checks, splitting, tables
 from reelscribe.datasets.clip import PARTS, Clip, Finding, Part, Source, Split
 
 SPLITS = ("1", "official", "source")
@@ -109,6 +109,9 @@ def examine(source: Source) -> Iterator[Finding]:
     text = f"split {name}: {sizes} clips (train / val / test); official: 1,200 / 100 / 670"
     whole = name == "official" and sizes == "1,200 / 100 / 670"
     yield Finding(level="note" if whole else "warning", text=text)
+    yield from checks.about_captions(parts)
+    times = {name: [float(second) for second in name.split("_")[-2:]] for name in notes.captions}
+    yield from checks.about_overlaps(parts, times)
     shared = [f"{group}: {a.id}, {b.id}" for group, a, b in splitting.shared_groups(parts)]
     if shared:
         text = f"{len(shared):,} YouTube videos have clips in two parts"

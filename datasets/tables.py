@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import codecs
 import csv
-import hashlib
 import io
 import json
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from reelscribe.datasets.clip import Clip, Finding, Part, Source
+from reelscribe.datasets.clip import Finding, Source
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"),
@@ -276,25 +275,3 @@ def about_files(paths: Iterable[Path]) -> Iterator[Finding]:
     if empty:
         text = f"{len(empty):,} files are empty; copy or download them again"
         yield Finding(level="error", text=text, examples=tuple(empty[:5]))
-
-
-def about_twins(parts: Mapping[Part, Sequence[Clip]]) -> Iterator[Finding]:
-    """Say which clips of different parts are the same bytes: by size first, then by sha256."""
-    by_size: defaultdict[int, list[tuple[Part, Clip]]] = defaultdict(list)
-    for part, clips in parts.items():
-        for clip in clips:
-            by_size[clip.path.stat().st_size].append((part, clip))
-    by_hash: defaultdict[str, list[tuple[Part, Clip]]] = defaultdict(list)
-    for size, same in by_size.items():
-        if size and len({part for part, _ in same}) > 1:
-            for part, clip in same:
-                with clip.path.open("rb") as file:
-                    by_hash[hashlib.file_digest(file, "sha256").hexdigest()].append((part, clip))
-    twins = [
-        " = ".join(f"{clip.id} ({part})" for part, clip in same)
-        for same in by_hash.values()
-        if len({part for part, _ in same}) > 1
-    ]
-    if twins:
-        text = f"{len(twins):,} videos are byte for byte the same in different parts"
-        yield Finding(level="warning", text=text, examples=tuple(twins[:5]))

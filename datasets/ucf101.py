@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelscribe.datasets import tables
+from reelscribe.datasets import checks, tables
 from reelscribe.datasets.clip import Clip, Finding, Source, Split
 
 SPLITS = ("1", "2", "3")
@@ -129,7 +129,7 @@ def examine(source: Source) -> Iterator[Finding]:
         yield Finding(level="error", text=str(error))
         return
     # Files against the published lists: what validation takes from train stays train here.
-    yield from tables.about_twins({"train": split.train + split.val, "test": split.test})
+    yield from checks.about_twins({"train": split.train + split.val, "test": split.test})
 
 
 def _read(source: Source) -> _Lists:

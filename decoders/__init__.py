@@ -24,5 +24,6 @@ FAMILIES = {
     "attention": "reelscribe.decoders.caption:CaptionHead",
     "mean": "reelscribe.decoders.caption:MeanHead",
     "s2vt": "reelscribe.decoders.s2vt:S2VT",
+    "transformer": "reelscribe.decoders.transformer:TransformerTeller",
 }
 """How captions are written: ``head.family`` -> "module:class"."""

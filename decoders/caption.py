@@ -11,7 +11,8 @@ word's embedding, H values of a reader's state, W of a writer's, A of an attenti
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -62,9 +63,16 @@ class CaptionHead(Teller):
         dropout: float = 0.5,
         norm: str = "layer",
         consensus: bool = False,
+        side: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            dim=dim, words=words, embed=embed, dropout=dropout, norm=norm, consensus=consensus
+            dim=dim,
+            words=words,
+            embed=embed,
+            dropout=dropout,
+            norm=norm,
+            consensus=consensus,
+            side=side,
         )
         self.project = nn.Linear(self.norm.out_dim, hidden)
         self.reader = create_cell(

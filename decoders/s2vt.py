@@ -11,7 +11,8 @@ H values of a state.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,9 +61,16 @@ class S2VT(Teller):
         dropout: float = 0.5,
         norm: str = "layer",
         consensus: bool = False,
+        side: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            dim=dim, words=words, embed=embed, dropout=dropout, norm=norm, consensus=consensus
+            dim=dim,
+            words=words,
+            embed=embed,
+            dropout=dropout,
+            norm=norm,
+            consensus=consensus,
+            side=side,
         )
         if cell not in NETWORKS:
             raise ValueError(

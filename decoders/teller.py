@@ -6,7 +6,7 @@ Shapes: B clips or sentences, T frames, D features a frame, L words, V words of 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -15,15 +15,26 @@ from torch import Tensor, nn
 
 from reelscribe.decoders import FAMILIES
 from reelscribe.decoders.recall import Recall
-from reelscribe.decoders.scaling import create_norm
+from reelscribe.decoders.side import create_inputs
 from reelscribe.decoders.vocabulary import SPECIALS
 
 
 class Teller(nn.Module, ABC):
     """Features (B, T, D) in, sentences out: ``forward`` trains, ``begin`` and ``step`` write."""
 
+    embed: nn.Embedding
+    """What stands for each word of the vocabulary; every family has one."""
+
     def __init__(
-        self, *, dim: int, words: int, embed: int, dropout: float, norm: str, consensus: bool
+        self,
+        *,
+        dim: int,
+        words: int,
+        embed: int,
+        dropout: float,
+        norm: str,
+        consensus: bool,
+        side: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if words <= len(SPECIALS):
@@ -34,7 +45,7 @@ class Teller(nn.Module, ABC):
             raise ValueError(f"embed must be at least 1, got {embed}")
         self.dim, self.words = dim, words
         self.dropout = nn.Dropout(dropout)
-        self.norm = create_norm(norm, dim)
+        self.norm = create_inputs(norm, dim, side)
         self.recall = Recall(dim) if consensus else None
 
     def measure(self, feats: Sequence[Tensor], captions: Sequence[Sequence[str]]) -> None:

@@ -6,6 +6,7 @@ vocabulary, the recipe of the features the head was fed, and what it was trained
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -92,9 +93,8 @@ def save_head(run: Path, head: nn.Module, manifest: Manifest) -> None:
 
     It holds the hash of the other, so that two halves of two trainings are never taken for one.
     """
-    numbers = save(
-        {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
-    )
+    state = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+    numbers = save(state, {"words": _digest(manifest.words)})
     write_whole(run / "model.safetensors", numbers)
     write_json(run / "model.json", asdict(replace(manifest, numbers=sha256(numbers).hexdigest())))
 
@@ -145,6 +145,8 @@ def load_head(run: Path) -> tuple[Head, Manifest]:
         numbers = path.read_bytes()
         if sha256(numbers).hexdigest() != manifest.numbers:
             raise ValueError("its sha256 is another")
+        if _words_of(numbers) not in (None, _digest(manifest.words)):
+            raise ValueError("it was trained with other words, or in another order")
         head = manifest.build()
         head.load_state_dict(load(numbers))
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
@@ -153,3 +155,17 @@ def load_head(run: Path) -> tuple[Head, Manifest]:
             f"({' '.join(str(error).split())[:160]}); train again"
         ) from None
     return head.eval(), manifest
+
+
+def _digest(words: tuple[str, ...]) -> str:
+    return sha256(json.dumps(words).encode()).hexdigest()
+
+
+def _words_of(numbers: bytes) -> str | None:
+    """Return the digest of the vocabulary that a safetensors file was saved with, if it says so.
+
+    A row of numbers does not know its word: the words of another run of the same size would fit.
+    """
+    size = int.from_bytes(numbers[:8], "little")
+    told = json.loads(numbers[8 : 8 + size]).get("__metadata__") or {}
+    return told.get("words")

@@ -69,8 +69,8 @@ def demo(
     """
     from reelscribe.pipeline.demo import run_demo
 
-    page, table = run_demo(out, place(out / "cache", workers, ray_address, local))
-    show({}, table, False)
+    page, tables = run_demo(out, place(out / "cache", workers, ray_address, local))
+    show({}, tables, False)
     typer.echo(f"open {page}")
 
 

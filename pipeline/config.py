@@ -9,7 +9,7 @@ from __future__ import annotations
 import os.path
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
@@ -17,27 +17,25 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
-from reelscribe.decoders import CELLS, FAMILIES
 from reelscribe.pipeline.blame import mistakes
 from reelscribe.pipeline.files import read_yaml
-from reelscribe.pipeline.names import among, guess
+from reelscribe.pipeline.head_settings import CATEGORY as CATEGORY
+from reelscribe.pipeline.head_settings import ActionConfig as ActionConfig
+from reelscribe.pipeline.head_settings import CaptionConfig as CaptionConfig
+from reelscribe.pipeline.names import guess
 from reelscribe.pipeline.overrides import override as override
 from reelscribe.pipeline.recipe import Precision
 from reelscribe.pipeline.settings import (
     AugmentConfig,
     Count,
-    Few,
     NotNegative,
     Positive,
     Seed,
     Settings,
     Share,
-    Width,
     a_number,
 )
 from reelscribe.pipeline.settings import DataConfig as DataConfig
@@ -46,73 +44,6 @@ from reelscribe.pipeline.settings import FramesConfig as FramesConfig
 
 SHIPPED = Path(__file__).resolve().parents[1] / "configs"
 """Where the recipes of this repository lie, installed or not."""
-
-
-class _HeadConfig(Settings):
-    cell: str = "lstm"
-    hidden: Width = 512
-    """Units of the cell, a direction."""
-    layers: Few = 1
-    bidirectional: bool = True
-    dropout: Share = 0.5
-
-    @field_validator("cell")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return among(CELLS, value, "cell")
-
-
-class ActionConfig(_HeadConfig):
-    """A classifier: features -> one label."""
-
-    task: Literal["action"]
-    pool: Literal["last", "mean", "max", "attention"] = "attention"
-    """How the states of all frames become one vector."""
-    norm: Literal["layer", "standard", "motion"] = "layer"
-    """What is done to the features first: ``layer`` normalises each frame by itself, ``standard``
-    each dimension over the training frames, ``motion`` keeps what sets frames of a clip apart."""
-    thin: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0
-    """Read this many of a clip's frames, at random moments while training; 0 reads all."""
-    both_ways: bool = False
-    """With ``data.reversed``: answer from the clip and its reverse together."""
-    variational: bool = False
-    """Dropout by one mask a clip, not one a frame, in front of the cell and between its layers."""
-
-
-class CaptionConfig(_HeadConfig):
-    """A decoder: features -> one sentence."""
-
-    task: Literal["caption"]
-    family: str = "attention"
-    """``attention`` looks at the frames anew for every word, ``mean`` is given their mean, ``s2vt``
-    reads and writes with the same two layers."""
-    norm: Literal["layer", "standard", "motion"] = "layer"
-    """What is done to the features first, as for actions; ``standard`` is better with few clips."""
-    consensus: bool = False
-    """Choose among the beam's hypotheses and the captions of training clips that look alike, by
-    their agreement with these: where clips are few, people's words are the better guess."""
-    embed: Width = 300
-    """Width of a word's vector."""
-    min_count: Count = 2
-    """Words that fewer training captions hold are unknown to the model."""
-    max_words: Count = 24
-    """Training captions are cut here; references are never cut when scoring."""
-    beam: Few = 5
-    length_penalty: NotNegative = 0.7
-    """Exponent of the length by which a hypothesis' log-probability is divided."""
-    no_repeat: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=100)] = 0
-    """No so many words in a row come twice in one caption; 0 lets all repeat."""
-
-    @field_validator("family")
-    @classmethod
-    def _family(cls, value: str, info: ValidationInfo) -> str:
-        among(FAMILIES, value, "family")
-        if value == "s2vt" and info.data.get("cell", "lstm") not in ("lstm", "gru", "rnn"):
-            raise ValueError(
-                f"s2vt has the cells lstm, gru and rnn, not {info.data['cell']}; "
-                "set head.cell to one of these, or another family"
-            )
-        return value
 
 
 class TrainingConfig(AugmentConfig):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
-from rich.table import Table
+from rich.console import Group
 
 from reelscribe.datasets.theatre import make_clip
 from reelscribe.pipeline.config import load_config
@@ -22,7 +22,7 @@ from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.summary import write_demo_page
 from reelscribe.pipeline.runs import compare, train_run
 from reelscribe.pipeline.stages.describe import describe
-from reelscribe.pipeline.tables import compare_table
+from reelscribe.pipeline.tables import compare_table, scores_table
 
 CELLS = ("none", "rnn", "gru", "lstm")
 UNSEEN_SEED = 1_000_003
@@ -30,8 +30,8 @@ UNSEEN_SEED = 1_000_003
 UNSEEN = 12
 
 
-def run_demo(out: Path, place: Place) -> tuple[Path, Table]:
-    """Run all stages; return the page and the table of cells."""
+def run_demo(out: Path, place: Place) -> tuple[Path, Group]:
+    """Run all stages; return the page, and the captions' scores and the cells as tables."""
     spent: dict[str, float] = {}
     # As JSON, which is YAML too: a folder called "demo #2" must not end at its comment sign.
     clips = f"data.root={json.dumps(str(out / 'clips'))}"
@@ -41,7 +41,7 @@ def run_demo(out: Path, place: Place) -> tuple[Path, Table]:
     with _timed(spent, "make the clips, encode them, train the actions"):
         train_run(action, place)
     with _timed(spent, "train and score the captions"):
-        train_run(caption, place)
+        told = train_run(caption, place)
     with _timed(spent, "compare the cells"):
         cells = compare(action, place, cells=CELLS, seeds=1)
     with _timed(spent, "describe a folder nobody trained on"):
@@ -57,7 +57,7 @@ def run_demo(out: Path, place: Place) -> tuple[Path, Table]:
         described=described,
         timings=spent,
     )
-    return page, compare_table(cells.scores)
+    return page, Group(scores_table(told.scores), compare_table(cells.scores))
 
 
 def _make_unseen(folder: Path) -> None:

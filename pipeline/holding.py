@@ -9,6 +9,7 @@ pages of a map would count as ours until the system takes them back.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,11 @@ class OnDisk(Example):
     """A clip whose features are read whenever they are asked for, and not kept."""
 
     path: Path
-    backwards: bool
+    given: Callable[[Tensor], Tensor]
 
-    def __init__(self, path: Path, *, backwards: bool, **about: Any) -> None:
+    def __init__(self, path: Path, given: Callable[[Tensor], Tensor], **about: Any) -> None:
         # Not by way of Example, whose features stay.
-        vars(self).update(about, path=path, backwards=backwards)
+        vars(self).update(about, path=path, given=given)
 
     @property
     def feats_TD(self) -> Tensor:
@@ -59,7 +60,7 @@ class OnDisk(Example):
                 f"the features of {self.name} cannot be read again ({error}); was the feature "
                 "store changed meanwhile? The same command with --resume goes on"
             ) from None
-        return turned(torch.from_numpy(feats_TD), self.backwards)
+        return self.given(torch.from_numpy(feats_TD))
 
 
 class Room:
@@ -70,27 +71,24 @@ class Room:
         self.left = SHARE * free_memory() if limit is None else limit * GIB
         self.held = self.on_disk = 0
 
-    def example(self, path: Path, feats_TD: Tensor, *, backwards: bool, **about: Any) -> Example:
+    def example(
+        self, path: Path, feats_TD: Tensor, given: Callable[[Tensor], Tensor], **about: Any
+    ) -> Example:
         """Return the clip with its features, or with where they lie.
 
         Args:
             path: the entry of the store.
             feats_TD: what it holds.
-            backwards: whether the clip's frames are taken from the last to the first.
+            given: makes of it what a head is given: the frames from the last to the first, say.
             about: the other fields of an example.
         """
         # Once one is left on disk the others are too: a small clip that still fits saves nothing.
         if self.on_disk or feats_TD.nbytes > self.left:
             self.on_disk += 1
-            return OnDisk(path, backwards=backwards, **about)
+            return OnDisk(path, given, **about)
         self.held += 1
         self.left -= feats_TD.nbytes
-        return Example(feats_TD=turned(feats_TD, backwards), **about)
-
-
-def turned(feats_TD: Tensor, backwards: bool) -> Tensor:
-    """Return the features as they are, or from the last frame to the first."""
-    return feats_TD.flip(0) if backwards else feats_TD
+        return Example(feats_TD=given(feats_TD), **about)
 
 
 def free_memory() -> float:

@@ -18,7 +18,7 @@ from reelscribe.datasets.clip import Clip, Part, Source, Split
 from reelscribe.datasets.features import scan
 from reelscribe.datasets.splitting import split_by_group
 from reelscribe.pipeline.cache import FeatureStore
-from reelscribe.pipeline.config import Config, DataConfig
+from reelscribe.pipeline.config import CATEGORY, Config, DataConfig
 from reelscribe.pipeline.execute import Runner, stop
 from reelscribe.pipeline.leaks import guard_leaks
 from reelscribe.pipeline.names import resolve
@@ -33,6 +33,8 @@ from reelscribe.pipeline.stages.encode import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from reelscribe.pipeline.holding import Room
     from reelscribe.pipeline.tasks import Example
 
@@ -63,6 +65,8 @@ class Material:
     """A line for each clip whose bytes were found in two parts (see leaks.py)."""
     mirrored: Encoding | None = None
     """How the mirrored views were made, where training clips have them."""
+    categories: bool = False
+    """Whether a head is told the category of each clip: ``head.side: category``."""
 
     @property
     def recipe(self) -> Recipe:
@@ -95,6 +99,7 @@ class Material:
         # Here, so that a command that only encodes loads no torch.
         import torch
 
+        from reelscribe.decoders.side import with_category
         from reelscribe.pipeline.holding import Room
 
         room = room or Room()
@@ -104,11 +109,16 @@ class Material:
             sha256 = self.contents[clip.path]
             features = read_features(self.store, clip.path, sha256, encoding)
             label = -1 if clip.label is None else number[clip.label]
+
+            def given(feats_TD: Tensor, clip: Clip = clip) -> Tensor:
+                feats_TD = feats_TD.flip(0) if clip.backwards else feats_TD
+                return with_category(feats_TD, clip.category) if self.categories else feats_TD
+
             found.append(
                 room.example(
                     self.store.path(sha256, encoding.recipe),
                     torch.from_numpy(features.feats_TD),
-                    backwards=clip.backwards,
+                    given,
                     name=clip.id,
                     label=label,
                     captions=clip.captions,
@@ -121,9 +131,13 @@ class Material:
     def digest(self, clips: Iterable[Clip]) -> str:
         """Return a hash of which videos these are and what they are said to show."""
         rows = sorted(
-            (clip.id, self.contents[clip.path], clip.label, clip.captions) for clip in clips
+            (clip.id, self.contents[clip.path], clip.label, clip.captions, *self._told(clip))
+            for clip in clips
         )
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+    def _told(self, clip: Clip) -> tuple[int | None, ...]:
+        return (clip.category,) if self.categories else ()
 
 
 def source(data: DataConfig, precomputed: Path | None = None) -> Source:
@@ -210,6 +224,7 @@ def gather(config: Config, split: Split, place: Place) -> Material:
         failed=report.failed,
         leaks=leaks,
         mirrored=mirrored,
+        categories=getattr(config.head, "side", None) == CATEGORY,
     )
 
 
@@ -241,6 +256,12 @@ def _refuse_unusable(split: Split, config: Config) -> None:
                 f"head.task is {task}, but {len(bare)} {part} clips have no {missing} "
                 f"(first {bare[0]!r}); give them one, or set head.task to the other task"
             )
+    told = getattr(config.head, "side", None) == CATEGORY
+    if told and all(clip.category is None for clip in split.train):
+        raise ValueError(
+            f"head.side is {CATEGORY}, and no training clip of {split.dataset} has one; "
+            "MSR-VTT's annotations do. Leave head.side out, or give the folder of an action run"
+        )
     if task == "action" and len(split.labels) < 2:
         raise ValueError(
             f"one class only ({', '.join(split.labels) or 'none'}); an action head needs two"

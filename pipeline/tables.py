@@ -39,6 +39,8 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
         table.add_row("top1 of the order-only pairs", f"{scores['order_pairs']:.3f}")
     if scores.get("direction") is not None:
         table.add_row("  their direction alone (chance 0.5)", f"{scores['direction']:.3f}")
+    for slot, share in (scores.get("slots") or {}).items():
+        table.add_row(f"{slot} named rightly", f"{share:.3f}")
     if leaked := (scores.get("leaks") or {}).get("found"):
         allowed = scores["leaks"]["policy"] == "allow"
         table.add_row("leaked clips", f"{len(leaked)} {'ALLOWED' if allowed else 'left out'}")

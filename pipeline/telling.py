@@ -16,8 +16,13 @@ from reelscribe.decoders.recall import Recall
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary, tokenise, written
 from reelscribe.pipeline.consensus import Consensus, tune
+from reelscribe.pipeline.metrics.cider import CiderD
 from reelscribe.pipeline.tasks import Example, hypotheses
 from reelscribe.pipeline.views import Views
+
+BEAMS = (1, 2, 3, 5, 8)
+PENALTIES = (0.0, 0.5, 0.7, 1.0)
+"""What :func:`choose_search` tries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,8 @@ class Told:
     """The natural logarithm of the probability of the head's own best hypothesis."""
     greedy: str
     """What taking the likeliest word at every place would have said."""
+    n_best: tuple[tuple[str, float], ...]
+    """The head's own hypotheses with their log-probabilities, the best score first."""
     agreement: float | None = None
     """With consensus: the caption's weighted mean CIDEr-D against the clips that look alike."""
 
@@ -37,7 +44,10 @@ class Told:
         found: dict[str, Any] = {"caption": self.caption, "logprob": round(self.logprob, 6)}
         if self.agreement is not None:
             found["agreement"] = round(self.agreement, 6)
-        return found | {"greedy": self.greedy}
+        n_best = [
+            {"caption": caption, "logprob": round(logprob, 6)} for caption, logprob in self.n_best
+        ]
+        return found | {"greedy": self.greedy, "n_best": n_best}
 
 
 def measure(head: Teller, clips: Sequence[Example]) -> None:
@@ -88,7 +98,35 @@ def tell(
             caption=caption,
             logprob=few[0].logprob,
             greedy=vocabulary.decode(first[0].words),
+            n_best=tuple(zip(texts, (one.logprob for one in few), strict=True)),
             agreement=agreement,
         )
-        for (caption, agreement), few, first in zip(chosen, found, alone, strict=True)
+        for (caption, agreement), few, first, texts in zip(chosen, found, alone, said, strict=True)
     ]
+
+
+def choose_search(
+    head: Teller, vocabulary: Vocabulary, clips: Sequence[Example], **search: Any
+) -> dict[str, Any]:
+    """Return the ``beam`` and ``length_penalty`` that validation clips are captioned best with.
+
+    Greedy search is among what is tried, so the choice is never below it there. Of equal scores the
+    narrower beam. ``val_CIDEr`` and ``val_CIDEr_greedy`` are CIDEr-D with it and of greedy search.
+
+    Args:
+        head: in evaluation mode.
+        vocabulary: the head's.
+        clips: validation clips, which the head was not trained on.
+        search: ``max_words``, ``no_repeat``.
+    """
+    cider = CiderD([[tokenise(text) for text in clip.captions] for clip in clips])
+    feats = [clip.feats_TD for clip in clips]
+    found = []
+    for beam in BEAMS:
+        for penalty in PENALTIES if beam > 1 else (1.0,):
+            asked = {**search, "beam": beam, "length_penalty": penalty}
+            said = [tokenise(one.caption) for one in tell(head, vocabulary, feats, **asked)]
+            found.append((float(cider.score(said).mean()), -beam, penalty))
+    score, narrow, penalty = max(found)
+    chosen = {"beam": -narrow, "length_penalty": penalty}
+    return {**chosen, "val_CIDEr": score, "val_CIDEr_greedy": found[0][0]}

@@ -29,6 +29,7 @@ def test_cross_entropy_then_cider_then_refit_then_consensus(
         "head.family=s2vt",
         "head.norm=standard",
         "head.consensus=true",
+        "head.beam=auto",
         "training.scst_epochs=2",
         "training.scst_lr=1.0e-3",
         "training.scheduled_sampling=0.1",
@@ -43,7 +44,10 @@ def test_cross_entropy_then_cider_then_refit_then_consensus(
     assert (run / "refit" / "scst").is_dir() == critical["kept"]
     assert not list(run.rglob("training.pt"))
 
-    head, _ = load_head(run)
+    head, manifest = load_head(run)
+    chosen = manifest.trained["search"]
+    assert chosen["val_CIDEr"] >= chosen["val_CIDEr_greedy"]
+    assert manifest.search["beam"] == chosen["beam"]
     assert type(head).__name__ == "S2VT"
     rows = read_jsonl(run / "predictions.jsonl")
     assert all(row["agreement"] >= 0 and row["greedy"] for row in rows)

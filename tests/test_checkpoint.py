@@ -119,6 +119,15 @@ def test_numbers_of_another_head_are_refused(tmp_path: Path) -> None:
     assert "model.safetensors is damaged or not what model.json describes" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("words", [4, 5, 6, 40])
+def test_a_vocabulary_of_another_run_is_refused(tmp_path: Path, words: int) -> None:
+    """Also one of the very size, whose words the numbers would fit."""
+    saved(tmp_path, manifest("caption"))
+    others = [*SPECIALS, *(f"other{i}" for i in range(words - len(SPECIALS)))]
+    edit(tmp_path, words=others)
+    assert "model.safetensors is damaged or not what model.json describes" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

@@ -129,6 +129,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         ("head.hidden=1000000", "head.hidden: input should be less than or equal to 65536"),
         ("head.cell=null", "head.cell: input should be a valid string, got None"),
         ("head={cell: lstm}", "head: task is missing or unknown; allowed: action, caption"),
+        ("head={task: caption, beam: 0}", "head.beam: is a number from 1 to 100, or auto; got 0"),
         ("head={task: action, beam: 5}", "head.beam: no such key; there are: cell, "),
         ("head.task=acton", "head: task is missing or unknown; allowed: action, caption"),
         ("frames=null", "frames: input should be a valid dictionary"),

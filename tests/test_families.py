@@ -19,7 +19,10 @@ DIM, WORDS = 10, 11
 FEATS = torch.rand(3, 6, DIM, generator=torch.Generator().manual_seed(0))
 LENGTHS = torch.tensor([6, 1, 4])
 CAPTIONS = torch.tensor([[START, 4, 5, 6], [START, 7, PAD, PAD], [START, 8, 9, PAD]])
-EACH = [(family, cell) for family in FAMILIES for cell in ("lstm", "gru", "rnn")]
+EACH = [
+    *((family, cell) for family in FAMILIES for cell in ("lstm", "gru", "rnn")),
+    ("transformer", "transformer"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +104,7 @@ def test_every_weight_of_s2vt_learns() -> None:
 def test_the_names_of_families() -> None:
     kinds = [type(make(family, "gru")) for family in ("attention", "mean", "s2vt")]
     assert kinds == [CaptionHead, MeanHead, S2VT]
-    with pytest.raises(ValueError, match=r"no family 's2vtt'; there are: attention, mean, s2vt; d"):
+    with pytest.raises(ValueError, match=r"no family 's2vtt'; there are: attention, mean, s2vt, "):
         create_teller(family="s2vtt", dim=DIM, words=WORDS)
     with pytest.raises(ValueError, match=r"^family s2vt has the cells lstm, gru, rnn, not 'none'"):
         make("s2vt", "none")

@@ -222,13 +222,19 @@ def test_doctor_finds_what_is_wrong(source: Source) -> None:
     write(notes(source), data)
     (source.root / "video9.mp4").write_text("x")
     (source.root / "TrainValVideo" / "video2.mp4").write_bytes(b"")
+    for half, times in ((TRAIN_VAL, (10.0, 20.0)), (TEST, (19.5, 30.0))):
+        data[half]["videos"][0] |= dict(zip(("start time", "end time"), times, strict=True))
+    data[TEST]["sentences"].append(sentence(8, 3, "a caf\u00c3\u00a9"))
+    write(notes(source), data)
     warnings, errors = texts(source, "warning"), texts(source, "error")
+    assert "1 pairs of clips in two parts show the same seconds of their source" in warnings
+    assert "1 captions went through a wrong encoding" in warnings
     assert "1 captions are of videos that are not listed ('video77',)" in warnings
     assert "1 captions are empty and left out ('video3',)" in warnings
     assert "1 videos on disk are not listed" in warnings
     assert "1 files are empty" in errors
     assert "1 source videos have clips in two parts ('video0, video3: https" in errors
-    assert load(source).test[0].captions == ("a cat sleeps",)
+    assert load(source).test[0].captions == ("a cat sleeps", "a caf\u00c3\u00a9")
 
 
 def test_doctor_suspects_ids_that_are_off_by_one(source: Source) -> None:

@@ -211,6 +211,16 @@ def test_doctor_finds_what_is_wrong(source: Source) -> None:
     assert "1 files are empty" in texts(source, "error")
 
 
+def test_doctor_finds_seconds_that_two_clips_show(source: Source) -> None:
+    ids = ("-yt00000000_0_9", "-yt00000000_5_20", "-yt00000000_20_30")
+    path = notes(source) / "captions.tsv"
+    path.write_text(path.read_text() + "".join(f"{one}\ta man caf\u00c3\u00a9\n" for one in ids))
+    said = texts(source, "note") + texts(source, "warning")
+    # The twelve clips make six pairs already.
+    assert "7 pairs of clips in one part show the same seconds of their source" in said
+    assert "3 captions went through a wrong encoding" in said
+
+
 def test_doctor_knows_the_copies_that_go_round(source: Source) -> None:
     """Complaint 22 (GL-RG#6): 1,967 and 1,970 clips give other scores."""
     lines = [f"-yt{n:08d}_0_9\ta man\n" for n in range(1_967)]

@@ -14,6 +14,7 @@ from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.plan import forget
 from reelscribe.pipeline.runs import compare, evaluate_run, train_run
+from reelscribe.pipeline.telling import BEAMS
 
 
 @pytest.fixture
@@ -94,6 +95,21 @@ def test_evaluate_asks_again_with_another_beam(trained: Any, tmp_path: Path, pla
     page = (run / "report" / "index.html").read_text()
     assert "All metrics" in page
     assert f"{result.scores['floor_scores']['METEOR']:.4f}" in page
+
+
+def test_validation_clips_choose_the_beam(trained: Any, tmp_path: Path, place: Place) -> None:
+    run = Path(shutil.copytree(trained.caption, tmp_path / "captions"))
+    settings = config(trained, run, "head.beam=auto", task="caption")
+    evaluate_run(settings, place)
+    model = json.loads((run / "model.json").read_text())
+    assert model["search"]["beam"] in BEAMS
+    rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    assert all(len(row["n_best"]) == model["search"]["beam"] for row in rows)
+    # After a refit the validation clips are known to the head: they can choose nothing.
+    model["trained"]["refit"] = True
+    (run / "model.json").write_text(json.dumps(model))
+    with pytest.raises(ValueError, match=r"trained again on its validation clips, .* a number"):
+        evaluate_run(settings, place)
 
 
 def test_a_broken_clip_costs_that_clip(trained: Any, tmp_path: Path) -> None:

@@ -53,6 +53,13 @@ def test_an_action_score_stands_beside_its_floor() -> None:
     assert cells_of(text, "videos") == "3783"
 
 
+def test_slots_of_made_captions_stand_in_the_table() -> None:
+    text = shown(scores_table(CAPTION | {"slots": {"colour": 0.975, "direction": 0.5}}))
+    assert cells_of(text, "colour named rightly") == "0.975"
+    assert cells_of(text, "direction named rightly") == "0.500"
+    assert "named rightly" not in shown(scores_table(CAPTION))
+
+
 def test_a_caption_score_names_the_human_and_what_is_left_out() -> None:
     text = shown(scores_table(CAPTION))
     assert "msvd, split 1 (a SUBSET of the lists), seed 3" in text

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from reelscribe.datasets.sampling import Sampling
 from reelscribe.decoders.action import ActionHead
+from reelscribe.decoders.side import with_category
 from reelscribe.pipeline.cache import Features, FeatureStore
 from reelscribe.pipeline.checkpoint import Head, Manifest, load_head
-from reelscribe.pipeline.config import EncoderConfig, FramesConfig, parse_section
+from reelscribe.pipeline.config import CATEGORY, EncoderConfig, FramesConfig, parse_section
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.segments import Segmentation, Span, fixed, shots
 from reelscribe.pipeline.stages.encode import (
@@ -94,6 +95,8 @@ class Answerer:
         tensors = [torch.from_numpy(np.ascontiguousarray(feats_TD)) for feats_TD in feats]
         if isinstance(self.head, ActionHead):
             return [self._ranked(row_K) for row_K in probabilities(self.head, tensors)]
+        if (self.manifest.head.get("side") or {}).get("kind") == CATEGORY:
+            tensors = [with_category(feats_TD, None) for feats_TD in tensors]
         said = tell(self.head, self.manifest.vocabulary, tensors, **self.manifest.search)
         return [{"actions": [], "caption": one.caption} for one in said]
 

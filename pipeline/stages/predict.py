@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe.decoders.action import ActionHead
-from reelscribe.pipeline.checkpoint import Manifest, load_head, save_manifest
+from reelscribe.decoders.teller import Teller
+from reelscribe.pipeline.checkpoint import Head, Manifest, load_head, save_manifest
 from reelscribe.pipeline.config import CaptionConfig, Config
 from reelscribe.pipeline.files import write_jsonl
 from reelscribe.pipeline.holding import Room
@@ -19,10 +20,10 @@ from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.tasks import probabilities
-from reelscribe.pipeline.telling import tell
+from reelscribe.pipeline.telling import choose_search, tell
 from reelscribe.pipeline.views import Views
 
-VERSION = 2
+VERSION = 3
 
 
 def made_of(config: Config, material: Material, run: Path) -> dict[str, Any]:
@@ -48,6 +49,35 @@ def search_of(config: Config) -> dict[str, Any]:
     }
 
 
+def asked(
+    config: Config, material: Material, run: Path, head: Head, manifest: Manifest
+) -> dict[str, Any]:
+    """Return :func:`search_of` with what ``head.beam: auto`` stands for.
+
+    Raises:
+        ValueError: nothing is left that could decide it.
+    """
+    search = search_of(config)
+    if search.get("beam") != "auto":
+        return search
+    chosen = manifest.trained.get("search")
+    if chosen is None:
+        if manifest.trained.get("refit"):
+            raise ValueError(
+                f"{run} was trained again on its validation clips, which can choose no beam now; "
+                "give head.beam a number, or train with head.beam=auto from the start"
+            )
+        assert isinstance(head, Teller)
+        val = material.examples(material.clips("val"))
+        fixed = {name: search[name] for name in ("max_words", "no_repeat")}
+        chosen = choose_search(head, manifest.vocabulary, val, **fixed)
+    say(
+        f"search: beam {chosen['beam']}, length penalty {chosen['length_penalty']} (val CIDEr "
+        f"{chosen['val_CIDEr']:.3f}, greedy {chosen['val_CIDEr_greedy']:.3f})"
+    )
+    return search | {name: chosen[name] for name in ("beam", "length_penalty")}
+
+
 def predict(config: Config, material: Material, run: Path) -> None:
     """Answer every test clip that has features.
 
@@ -61,6 +91,7 @@ def predict(config: Config, material: Material, run: Path) -> None:
     if not clips:
         raise ValueError("no test clip could be encoded; their reasons stand above")
     feats = Views(material.examples(clips, Room(config.training.memory)))
+    search = asked(config, material, run, head, manifest)
     rows: list[dict[str, Any]] = []
     if isinstance(head, ActionHead):
         for clip, row_K in zip(clips, probabilities(head, feats), strict=True):
@@ -73,7 +104,7 @@ def predict(config: Config, material: Material, run: Path) -> None:
                 {"id": clip.id, "path": str(clip.path), "label": clip.label, "ranked": ranked}
             )
     else:
-        found = tell(head, manifest.vocabulary, feats, **search_of(config))
+        found = tell(head, manifest.vocabulary, feats, **search)
         for clip, said in zip(clips, found, strict=True):
             rows.append(
                 {
@@ -84,9 +115,9 @@ def predict(config: Config, material: Material, run: Path) -> None:
                 }
             )
     write_jsonl(run / "predictions.jsonl", rows)
-    if manifest.search != search_of(config):
+    if manifest.search != search:
         # Whoever describes with this run asks it as it was asked when it was scored.
-        save_manifest(run, replace(manifest, search=search_of(config)))
+        save_manifest(run, replace(manifest, search=search))
     say(f"predict: {len(rows)} test clips")
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from reelscribe.decoders.action import ActionHead
-from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
 from reelscribe.pipeline.augment import Augment
+from reelscribe.pipeline.beside import BESIDE, build_teller, contents
 from reelscribe.pipeline.boards import Board
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
@@ -28,7 +28,7 @@ from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.selfcritical import SelfCritical
 from reelscribe.pipeline.speed import compiler_errors
 from reelscribe.pipeline.tasks import ActionTask, CaptionTask, Example
-from reelscribe.pipeline.telling import measure
+from reelscribe.pipeline.telling import choose_search, measure
 from reelscribe.pipeline.training import State, finished, fit
 from reelscribe.pipeline.views import Views
 
@@ -45,11 +45,12 @@ SEARCH = ("max_words", "beam", "length_penalty", "no_repeat")
 def made_of(config: Config, material: Material) -> dict[str, Any]:
     """Return all that decides the trained head."""
     train, val = material.clips("train"), material.clips("val")
-    head = config.head.model_dump(mode="json", exclude={"beam", "length_penalty", "no_repeat"})
+    asked = {"beam", "length_penalty", "no_repeat"}
+    head = config.head.model_dump(mode="json", exclude=asked, exclude_none=True)
     return {
         "version": VERSION,
         "recipe": material.recipe.settings,
-        "head": head,
+        "head": head | contents(config),
         "training": config.training.model_dump(mode="json", exclude=NO_RECIPE),
         "data": {
             "dataset": material.split.dataset,
@@ -78,6 +79,7 @@ def train_head(
     task, manifest = _task(config, material, train, val)
     state = _fit(config, material, task, run, resume=resume, curves=curves, validate=True)
     critical = _critical(config, material, task, run, state, resume=resume, curves=curves)
+    chosen = _chosen(config, task)
     if config.training.refit:
         # Its own folder: a resumed training finds the first pass ended and goes on with this one.
         task, manifest = _task(config, material, train, val, learn=[*train, *val])
@@ -93,10 +95,23 @@ def train_head(
         "best_epoch": state.best_epoch,
         f"val_{task.measure}": state.best_score,
         **({"scst": critical} if critical else {}),
+        **({"search": chosen} if chosen else {}),
     }
     save_head(run, task.head, Manifest(**{**manifest, "trained": trained}))
     for folder in (run, run / "scst", run / "refit", run / "refit" / "scst"):
         finished(folder)
+
+
+def _chosen(config: Config, task: ActionTask | CaptionTask) -> dict[str, Any]:
+    """Return the search that validation clips choose, where the config leaves it to them.
+
+    Before a refit, which learns from these clips.
+    """
+    if not isinstance(config.head, CaptionConfig) or config.head.beam != "auto":
+        return {}
+    assert isinstance(task, CaptionTask)
+    fixed = {"max_words": config.head.max_words, "no_repeat": config.head.no_repeat}
+    return choose_search(task.head, task.vocabulary, task.val, **fixed)
 
 
 def _critical(
@@ -209,7 +224,9 @@ def _task(
     vocabulary comes from ``train`` in either case.
     """
     learn = train if learn is None else learn
-    head_settings = config.head.model_dump(mode="json", exclude={"task", *SEARCH, "min_count"})
+    head_settings = config.head.model_dump(
+        mode="json", exclude={"task", *SEARCH, *BESIDE, "min_count"}
+    )
     shared: dict[str, Any] = {
         "task": config.head.task,
         "dim": train[0].feats_TD.shape[1],
@@ -226,9 +243,10 @@ def _task(
         texts = [text for clip in train for text in clip.captions]
         vocabulary = Vocabulary.build(texts, min_count=config.head.min_count)
         search = {name: getattr(config.head, name) for name in SEARCH}
+        # What "auto" stands for is known when the training is over; predict writes it.
+        search |= {"beam": 1} if search["beam"] == "auto" else {}
         shared |= {"words": tuple(vocabulary.words), "search": search}
-        teller = Manifest(**shared).build()
-        assert isinstance(teller, Teller)
+        teller = build_teller(config.head, shared, vocabulary, material)
         measure(teller, learn)
         return CaptionTask(
             teller,

@@ -1,0 +1,151 @@
+"""Word vectors and side input through a whole run, and out again when clips are described."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from reelscribe.decoders.side import WithActions
+from reelscribe.decoders.teller import Teller
+from reelscribe.pipeline.checkpoint import load_head
+from reelscribe.pipeline.config import load_config
+from reelscribe.pipeline.execute import Runner
+from reelscribe.pipeline.files import read_json, read_jsonl
+from reelscribe.pipeline.inputs import Place, gather, load_split
+from reelscribe.pipeline.runs import train_run
+from reelscribe.pipeline.stages.answering import Answerer
+from reelscribe.pipeline.stages.describe import describe
+from reelscribe.pipeline.stages.predict import predict
+from reelscribe.pipeline.stages.train import made_of, train_head
+
+if TYPE_CHECKING:
+    from conftest import Trained
+
+WORDS = ("cat", "dog", "bird", "man")
+
+
+def msrvtt(tmp_path: Path, *, categories: bool = True) -> list[str]:
+    """Write sixteen videos of MSR-VTT as features and annotations; only the category tells them."""
+    videos, sentences = [], []
+    (tmp_path / "features").mkdir()
+    for i, part in enumerate(["train"] * 8 + ["validate"] * 4 + ["test"] * 4):
+        video = {"video_id": f"video{i}", "split": part, "url": f"u{i}"}
+        videos.append(video | ({"category": i % 4} if categories else {}))
+        # Frames of one value are nothing but zeros behind a LayerNorm.
+        np.save(tmp_path / "features" / f"video{i}.npy", np.full((2, 3), i, np.float32))
+        text = f"a {WORDS[i % 4]} is here"
+        sentences += [{"video_id": f"video{i}", "caption": text, "sen_id": i}]
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps({"videos": videos, "sentences": sentences}))
+    return [
+        f"data.annotations={path}",
+        f"encoder.precomputed={tmp_path / 'features'}",
+        "head={task: caption, cell: gru, family: mean, hidden: 16, embed: 8, min_count: 1}",
+        "head.dropout=0",
+        "head.beam=1",
+        "head.side=category",
+        "training={epochs: 60, batch: 8, lr: 2.0e-2, patience: 60}",
+        f"output={tmp_path / 'run'}",
+    ]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(cache=tmp_path / "store", runner=Runner(workers=1, local=True))
+
+
+def test_a_category_is_learnt_and_need_not_be_known(tmp_path: Path, place: Place) -> None:
+    config = load_config(Path("msrvtt"), msrvtt(tmp_path))
+    material = gather(config, load_split(config), place)
+    train_head(config, material, config.output)
+    predict(config, material, config.output)
+    rows = read_jsonl(tmp_path / "run" / "predictions.jsonl")
+    assert [row["caption"] for row in rows] == [f"a {word} is here" for word in WORDS]
+    # Described, nobody knows its category: one answer for all, and a right one for some.
+    answerer = Answerer.load(tmp_path / "run", place)
+    said = answerer.say([np.ones((2, 3), np.float32)] * 2)
+    assert said[0] == said[1]
+    assert said[0]["caption"] in {f"a {word} is here" for word in WORDS}
+
+
+def test_where_there_are_no_categories_none_can_be_told(tmp_path: Path, place: Place) -> None:
+    settings = load_config(Path("msrvtt"), msrvtt(tmp_path, categories=False))
+    with pytest.raises(ValueError, match=r"head\.side is category, and no training clip of msrvtt"):
+        train_run(settings, place)
+
+
+def test_vectors_are_where_the_training_starts(
+    tmp_path: Path, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("cat 1 2 3 4 5 6 7 8\nzebra 0 0 0 0 0 0 0 0\nis 8 7 6 5 4 3 2 1\n")
+    # A rate of next to nothing: what comes out is what went in.
+    still = ["training={epochs: 1, lr: 1.0e-9, weight_decay: 0.0}", f"head.vectors={vectors}"]
+    config = load_config(Path("msrvtt"), [*msrvtt(tmp_path), *still])
+    material = gather(config, load_split(config), place)
+    train_head(config, material, config.output)
+    assert "vectors: 2 of 7 words of the vocabulary are in" in capsys.readouterr().err
+    head, manifest = load_head(config.output)
+    assert isinstance(head, Teller)
+    row = head.embed.weight[manifest.words.index("cat")]
+    torch.testing.assert_close(row, torch.arange(1.0, 9.0), atol=1e-6, rtol=0)
+    # Another file is another training, whatever its name.
+    before = made_of(config, material)["head"]["vectors"]
+    vectors.write_text(vectors.read_text().replace("cat 1", "cat 2"))
+    assert made_of(config, material)["head"]["vectors"] != before
+    vectors.write_text("zebra 0 0 0 0 0 0 0 0\n")
+    with pytest.raises(ValueError, match="has none of the 7 words of the training captions"):
+        train_head(config, material, config.output)
+
+
+def test_an_action_run_is_heard_and_is_not_needed_any_more(
+    trained: Trained, tmp_path: Path
+) -> None:
+    actions = Path(shutil.copytree(trained.action, tmp_path / "actions"))
+    settings = [
+        *trained.settings("caption"),
+        f"output={tmp_path / 'run'}",
+        f"head.side={actions}",
+    ]
+    place = Place(cache=trained.cache, runner=Runner(workers=1, local=True))
+    train_run(load_config(Path("theatre_captions"), settings), place)
+    shutil.rmtree(actions)
+    head, manifest = load_head(tmp_path / "run")
+    assert isinstance(head, Teller)
+    assert isinstance(head.norm, WithActions)
+    alone, _ = load_head(trained.action)
+    kept = head.norm.head.state_dict()
+    assert all(torch.equal(value, kept[name]) for name, value in alone.state_dict().items())
+    assert manifest.head["side"]["kind"] == "action"
+    clip = sorted(trained.clips.rglob("*.mp4"))[0]
+    found = describe([clip], tmp_path / "out", place, caption=tmp_path / "run")
+    assert found.records[0]["caption"]
+
+
+def test_a_run_that_cannot_be_heard_is_refused(trained: Trained, tmp_path: Path) -> None:
+    place = Place(cache=trained.cache, runner=Runner(workers=1, local=True))
+
+    def refused(*changes: str) -> None:
+        asked = [*trained.settings("caption"), f"output={tmp_path / 'run'}", *changes]
+        train_run(load_config(Path("theatre_captions"), asked), place)
+
+    with pytest.raises(ValueError, match=r"head\.side .* holds a model for captions; give an act"):
+        refused(f"head.side={trained.caption}")
+    with pytest.raises(ValueError, match=r"head\.side: is category, or the folder of an action"):
+        refused("head.side=catgory")
+    with pytest.raises(ValueError, match=r"head\.vectors: .* is no file"):
+        refused("head.vectors=nowhere.txt")
+    with pytest.raises(ValueError, match=r"head\.side: category does not go with head\.consensus"):
+        refused("head.side=category", "head.consensus=true")
+    other = Path(shutil.copytree(trained.action, tmp_path / "other"))
+    manifest: dict[str, Any] = read_json(other / "model.json")
+    manifest["recipe"]["pool"] = "grid2"
+    (other / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"was trained on other features \(pool"):
+        refused(f"head.side={other}")
