@@ -88,7 +88,7 @@ def _keep(path: Path, found: Classifier) -> None:
 def _make(backbone: Backbone) -> Classifier:
     """Take the layer out of timm's network, and check that our features are what it reads."""
     import torch
-    from timm.data import ImageNetInfo, infer_imagenet_subset
+    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     from reelscribe.encoders.network import load_whole
 

@@ -143,7 +143,7 @@ def build(name: str, weights: str, pool: str, *, file_sha256: str | None) -> tup
 
 
 def _from_hub(name: str, *, classifier: bool = False) -> nn.Module:
-    sizes = {} if classifier else {"num_classes": 0}
+    sizes: dict[str, Any] = {} if classifier else {"num_classes": 0}
     try:
         model: nn.Module = timm.create_model(name, pretrained=True, **sizes)
     # What goes wrong between here and a hub has many types; all mean that there are no weights.

@@ -1,4 +1,4 @@
-"""Objects: ImageNet's classes from cached features are what timm's whole network says of the frames."""
+"""Objects: ImageNet's classes from cached features, as timm's whole network names them."""
 
 from __future__ import annotations
 

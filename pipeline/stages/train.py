@@ -20,13 +20,14 @@ from reelscribe.decoders.vocabulary import Vocabulary
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
 from reelscribe.pipeline.inputs import Material
+from reelscribe.pipeline.judging import calibrated
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.selfcritical import SelfCritical
 from reelscribe.pipeline.tasks import ActionTask, CaptionTask, Example
 from reelscribe.pipeline.telling import measure
 from reelscribe.pipeline.training import State, finished, fit
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same settings would now train another head."""
 
 SEARCH = ("max_words", "beam", "length_penalty", "no_repeat")
@@ -61,6 +62,8 @@ def train_head(config: Config, material: Material, run: Path, *, resume: bool = 
     task, manifest = _task(config, material, train, val)
     state = _fit(config, material, task, run, resume=resume, validate=True)
     critical = _critical(config, material, task, run, state, resume=resume)
+    # Before refit: after it there is no clip left that the head has not learnt from.
+    calibration = calibrated(task.head, val) if isinstance(task, ActionTask) else {}
     if config.training.refit:
         # Its own folder: a resumed training finds the first pass ended and goes on with this one.
         task, manifest = _task(config, material, train, val, learn=[*train, *val])
@@ -77,7 +80,8 @@ def train_head(config: Config, material: Material, run: Path, *, resume: bool = 
         f"val_{task.measure}": state.best_score,
         **({"scst": critical} if critical else {}),
     }
-    save_head(run, task.head, Manifest(**{**manifest, "trained": trained}))
+    manifest |= {"trained": trained, "calibration": calibration}
+    save_head(run, task.head, Manifest(**manifest))
     for folder in (run, run / "scst", run / "refit", run / "refit" / "scst"):
         finished(folder)
 
@@ -178,6 +182,7 @@ def _task(
         "frames": config.frames.model_dump(mode="json", exclude_none=True),
         "encoder": config.encoder.model_dump(mode="json"),
         "search": {},
+        "calibration": {},
         "trained": {},
     }
     batch, smoothing = config.training.batch, config.training.label_smoothing
@@ -204,4 +209,5 @@ def _task(
     namer = Manifest(**shared).build()
     assert isinstance(namer, ActionHead)
     namer.measure(example.feats_TD for example in learn)
+    namer.familiar.learn([one.feats_TD for one in learn], [one.label for one in learn])
     return ActionTask(namer, learn, val, batch=batch, label_smoothing=smoothing), shared
