@@ -149,6 +149,23 @@ def why_not(
     return None
 
 
+def summary(calibration: Mapping[str, Any]) -> str:
+    """Return in a line what was found."""
+    found = (
+        f"calibrated: temperature {calibration['temperature']:.2f}, expected error "
+        f"{calibration['ece_before']:.3f} -> {calibration['ece']:.3f}; "
+    )
+    if calibration["threshold"] < 1:
+        return found + (
+            f"describe answers from {calibration['threshold']:.2f} up "
+            f"({calibration['answered']:.0%} of {calibration['clips']} validation clips)"
+        )
+    return found + (
+        f"at no confidence were {RIGHT:.0%} of the answers right: describe holds all actions of "
+        "this head back, but for --abstain off"
+    )
+
+
 def softmax(logits_NK: Array) -> Array:
     """Return probabilities a row."""
     powers_NK = np.exp(logits_NK - logits_NK.max(axis=1, keepdims=True))

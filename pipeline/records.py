@@ -48,7 +48,7 @@ def spoken(found: Mapping[str, Any]) -> str:
     best = [f"{one['label']} {one['probability']:.2f}" for one in found["actions"][:1]]
     if found["abstained"]:
         best = [f"no action ({found['abstained']})"]
-    seen = [f"shows {one['label']}" for one in found["objects"][:1]]
+    seen = [f"shows {one['label']} {one['probability']:.2f}" for one in found["objects"][:1]]
     mark = "[ready] " if is_ready(found) else ""
     said = [*best, *filter(None, [found["caption"]]), *seen]
     return f"{found['path']}: {mark}{'; '.join(said)}"

@@ -17,6 +17,7 @@ import torch
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.calibration import summary
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
 from reelscribe.pipeline.inputs import Material
@@ -64,6 +65,8 @@ def train_head(config: Config, material: Material, run: Path, *, resume: bool = 
     critical = _critical(config, material, task, run, state, resume=resume)
     # Before refit: after it there is no clip left that the head has not learnt from.
     calibration = calibrated(task.head, val) if isinstance(task, ActionTask) else {}
+    if calibration:
+        say(summary(calibration))
     if config.training.refit:
         # Its own folder: a resumed training finds the first pass ended and goes on with this one.
         task, manifest = _task(config, material, train, val, learn=[*train, *val])
