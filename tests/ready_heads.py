@@ -2,8 +2,8 @@
 
 Reads $REELSCRIBE_TEST_DATA (clips of UCF101 and MSVD); trains into build/ready and writes
 configs/ready/{actions,captions}: ``model.safetensors`` with 16 bits a number, ``model.json``, and
-``card.json`` with the scores of the rounded numbers on the test clips. Neither clip, nor feature of
-a clip, nor caption is in them: what is written is checked for it.
+``card.json`` with the scores of the rounded numbers on the test clips; and docs/calibration.png.
+Neither clip, nor feature of a clip, nor caption is in them: what is written is checked for it.
 
     make ready-heads
 """
@@ -49,6 +49,34 @@ def build(task: str, overrides: list[str]) -> Path:
     return target
 
 
+def draw(path: Path) -> None:
+    """Draw how often the answers of each confidence were right, on validation and test clips."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="as sure as right")
+    parts = {
+        "validation": read_manifest(READY["action"]).calibration,
+        "test": read_json(READY["action"] / "card.json")["calibration"],
+    }
+    for name, found in parts.items():
+        bins = found["bins"]
+        label = f"{name}, expected error {found['ece']:.3f}"
+        axes.plot([b["confidence"] for b in bins], [b["right"] for b in bins], "o-", label=label)
+    for b in bins:  # Of the test clips.
+        at = (b["confidence"], b["right"])
+        axes.annotate(str(b["clips"]), at, xytext=(4, -12), textcoords="offset points")
+    axes.set(
+        xlabel="confidence (number: test clips)",
+        ylabel="share that is right",
+        xlim=(0, 1.02),
+        ylim=(-0.05, 1.05),
+    )
+    axes.legend(loc="lower left")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
 def main() -> None:
     """Build both."""
     data = os.environ.get("REELSCRIBE_TEST_DATA")
@@ -63,7 +91,9 @@ def main() -> None:
         folder = build(task, [f"data.root={root}", f"data.annotations={texts}"])
         card = read_json(folder / "card.json")
         size = sum(path.stat().st_size for path in folder.iterdir())
-        print(f"{folder}: {size / 1e6:.1f} MB, {card['measure']} {card[card['measure']]:.3f}")
+        score = card[card["measure"]]
+        print(f"{folder.name}: {size / 1e6:.1f} MB, {card['measure']} {score:.3f}")
+    draw(Path("docs/calibration.png"))
 
 
 if __name__ == "__main__":

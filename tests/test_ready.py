@@ -126,7 +126,7 @@ def test_a_real_clip_of_its_classes_is_named(
     clip = real_data / "ucf101" / "UCF-101" / "BalanceBeam" / "v_BalanceBeam_g03_c01.avi"
     ended = reelscribe("describe", clip, "--out", "out", "--local", "--action", "ready")
     assert ended.returncode == 0, ended.stderr
-    (row,) = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").open()]
+    (row,) = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text().splitlines())
     assert row["actions"][0]["label"] == "BalanceBeam"
     assert row["caption"] is None
     assert row["objects"][0]["label"] == "balance beam"

@@ -1,12 +1,13 @@
 """Describe everything: four sets of real clips, 20 broken and 20 oddly named files, then an hour.
 
-Reads $REELSCRIBE_TEST_DATA; prints a table and writes build/bench/describe.json
-and describe_hour.json. The command runs as
-a user runs it, without a run of one's own, once with an empty store and once more; every video must
-be accounted for, exactly the broken ones fail, and the exit code is 3. Memory is the largest that
-any process reached (VmHWM): the command itself, and the largest of its workers.
+Reads $REELSCRIBE_TEST_DATA; prints a table and writes build/bench/describe.json and
+describe_hour.json. The command runs as a user runs it, without a run of one's own, once with an
+empty store and once more; every video must be accounted for, exactly the broken ones fail, and the
+exit code is 3. Memory is the largest that any process reached (VmHWM): the command itself, and the
+largest of its workers.
 
     make bench-describe
+    python tests/benchmarks/bench_describe.py everything
     MINUTES=6 make bench-describe
 """
 
