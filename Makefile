@@ -7,7 +7,7 @@ FOLDERS := pipeline encoders decoders datasets configs
 # Keep the working directory off sys.path: our folders have names that others use.
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup demo test test-all lint format bench fuzz-encode wheel types clean
+.PHONY: help setup demo test test-all lint format bench fuzz-encode ready-heads wheel types clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -45,6 +45,9 @@ bench-%: setup
 
 fuzz-encode: setup  ## 1,000 damaged videos through the encode stage
 	$(BIN)/python tests/fuzz_encode.py
+
+ready-heads: setup  ## train the heads that ship again, from real clips
+	$(BIN)/python tests/ready_heads.py
 
 wheel: setup  ## build the wheel and the sdist into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist .

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from reelscribe.decoders.cells import create_cell, frame_mask
 from reelscribe.decoders.dropout import SequenceDropout
+from reelscribe.decoders.familiar import Familiar
 from reelscribe.decoders.scaling import create_norm
 
 POOLS = ("attention", "mean", "max", "last")
@@ -116,6 +117,7 @@ class ActionHead(nn.Module):
         asked = Pool(pool, width=width, directions=directions)
         self.pool = asked if self.cell.remembers else Pool("mean", width=width)
         self.classify = nn.Linear(width, classes)
+        self.familiar = Familiar(dim, classes)
 
     def measure(self, feats: Iterable[Tensor]) -> None:
         """Look at the training clips, (T, D) each, before the training: what the norm must know."""

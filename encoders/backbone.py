@@ -125,9 +125,9 @@ def find_backbone(
     stem = _stem(name, backbone.weights_sha256, pool)
     # The graph's name holds its content, so racing writers cannot mix a graph and a description.
     graph = graphs / f"{stem}-{graph_sha256[:12]}.onnx"
-    _write(graph, graph_bytes)
+    write_graph_file(graph, graph_bytes)
     description = {"graph": graph.name, "graph_sha256": graph_sha256, "backbone": asdict(backbone)}
-    _write(graphs / f"{stem}.json", json.dumps(description, indent=2).encode())
+    write_graph_file(graphs / f"{stem}.json", json.dumps(description, indent=2).encode())
     return backbone, graph
 
 
@@ -198,7 +198,7 @@ class _WeightsPlace:
 
     def remember(self, sha256: str) -> None:
         note = {"state": self.state, "sha256": sha256}
-        _write(self.note, json.dumps(note).encode())
+        write_graph_file(self.note, json.dumps(note).encode())
 
 
 def _stem(name: str, sha256: str, pool: str) -> str:
@@ -224,8 +224,8 @@ def _read(graphs: Path, name: str, sha256: str, pool: str) -> tuple[Backbone, Pa
     return None
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all."""
+def write_graph_file(path: Path, data: bytes) -> None:
+    """Write a file beside the graphs; it appears whole or not at all."""
     part = path.parent / f".part-{os.getpid()}-{uuid4().hex[:12]}"
     try:
         with part.open("wb") as file:

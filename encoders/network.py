@@ -93,6 +93,21 @@ def load(name: str, weights: str, pool: str) -> tuple[Pooled, dict[str, Any], st
     return pooled, data, sha256
 
 
+def load_whole(name: str, weights: str) -> Any:
+    """Return timm's network with its classifier, ready to answer.
+
+    Raises:
+        ValueError: the weights cannot be had or do not fit, or hold no classifier.
+    """
+    file = weights_file(name, weights)
+    if file is None:
+        return _from_hub(name, classifier=True).eval()
+    model = timm.create_model(name, pretrained=False)
+    fit = _by_order if weights == "bundled" else _by_name
+    model.load_state_dict(fit(_read_tensors(file), model, file), strict=False)
+    return model.eval()
+
+
 def build(name: str, weights: str, pool: str, *, file_sha256: str | None) -> tuple[Backbone, bytes]:
     """Return a backbone's description and its ONNX graph, compared with torch.
 
@@ -127,9 +142,10 @@ def build(name: str, weights: str, pool: str, *, file_sha256: str | None) -> tup
     return backbone, graph
 
 
-def _from_hub(name: str) -> nn.Module:
+def _from_hub(name: str, *, classifier: bool = False) -> nn.Module:
+    sizes: dict[str, Any] = {} if classifier else {"num_classes": 0}
     try:
-        model: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
+        model: nn.Module = timm.create_model(name, pretrained=True, **sizes)
     # What goes wrong between here and a hub has many types; all mean that there are no weights.
     except Exception as error:
         raise ValueError(

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
 from reelscribe.decoders import HEADS
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.calibration import HELD_BACK
 from reelscribe.pipeline.files import read_json, write_json, write_whole
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.names import resolve
 from reelscribe.pipeline.recipe import Recipe, differences
 
-VERSION = 1
+VERSION = 2
 
 _KINDS = {"str": str, "int": int, "Mapping": dict, "tuple": list}
 """What the fields of a manifest are in JSON."""
@@ -54,6 +55,8 @@ class Manifest:
     encoder: Mapping[str, Any]
     search: Mapping[str, Any]
     """For captions: ``max_words``, ``beam``, ``length_penalty``, ``no_repeat``."""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """For actions: temperature, thresholds, and how they were found (see calibration.py)."""
     trained: Mapping[str, Any]
     """Dataset, split, seed, best epoch and its validation score."""
     numbers: str = ""
@@ -93,7 +96,15 @@ def save_head(run: Path, head: nn.Module, manifest: Manifest) -> None:
 
     It holds the hash of the other, so that two halves of two trainings are never taken for one.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+    save_numbers(run, head.state_dict(), manifest)
+
+
+def save_numbers(run: Path, tensors: Mapping[str, Tensor], manifest: Manifest) -> None:
+    """Write both files of a head that is given as its numbers, in the precision that they have.
+
+    Reading turns them into single precision again: what was stored in 16 bits stays rounded.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     numbers = save(state, {"words": _digest(manifest.words)})
     write_whole(run / "model.safetensors", numbers)
     write_json(run / "model.json", asdict(replace(manifest, numbers=sha256(numbers).hexdigest())))
@@ -124,10 +135,13 @@ def read_manifest(run: Path) -> Manifest:
     values = read_json(path)
     if not isinstance(values, dict) or values.get("version") != VERSION:
         raise ValueError(f"{path} is not a model of this version ({VERSION}); train it again")
-    for name, field in Manifest.__dataclass_fields__.items():
-        kind = str(field.type).partition("[")[0]
+    for name, about in Manifest.__dataclass_fields__.items():
+        kind = str(about.type).partition("[")[0]
         if not isinstance(values.get(name), _KINDS[kind]):
             raise ValueError(f"{path} is damaged: {name!r} is missing or no {kind}; train again")
+    judged = [values["calibration"].get(name) for name in ("temperature", *HELD_BACK)]
+    if values["task"] == "action" and not all(isinstance(one, float) for one in judged):
+        raise ValueError(f"{path} is damaged: 'calibration' has not all its numbers; train again")
     known: dict[str, Any] = {name: values[name] for name in Manifest.__dataclass_fields__}
     lists = {name: tuple(values[name]) for name in ("labels", "words")}
     return Manifest(**{**known, **lists})

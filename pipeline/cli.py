@@ -78,12 +78,19 @@ def demo(
 def describe(
     sources: Annotated[list[Path], typer.Argument(metavar="SRC...", help="Videos and folders.")],
     out: Annotated[Path, typer.Option(help="The folder of the results.")],
-    action: Annotated[Path | None, typer.Option(help="A run that names actions.")] = None,
-    caption: Annotated[Path | None, typer.Option(help="A run that writes captions.")] = None,
+    action: Annotated[
+        Path | None, typer.Option(help="A run that names actions, or `ready`: the one that ships.")
+    ] = None,
+    caption: Annotated[
+        Path | None, typer.Option(help="A run that writes captions; neither: both that ship.")
+    ] = None,
     segments: Annotated[
         str, typer.Option(help="How long videos are cut: none, shots or fixed:10s.")
     ] = "none",
     parquet: Annotated[bool, typer.Option("--parquet", help="results.parquet too.")] = False,
+    abstain: Annotated[
+        str, typer.Option(help="Hold back actions that are too unsure: on or off.")
+    ] = "on",
     workers: Workers = None,
     ray_address: RayAddress = None,
     local: Local = False,
@@ -92,13 +99,22 @@ def describe(
 ) -> None:
     """Videos and folders -> actions, captions, subtitles and a gallery.
 
-    Example: `reelscribe describe "My Videos" --out found --action runs/ucf101`
+    Example: `reelscribe describe "My Videos" --out found`
     """
     from reelscribe.pipeline.stages.describe import describe as run
 
+    if abstain not in ("on", "off"):
+        raise ValueError(f"--abstain {abstain}: allowed are on and off")
     where = place(cache, workers, ray_address, local)
     found = run(
-        sources, out, where, action=action, caption=caption, segments=segments, parquet=parquet
+        sources,
+        out,
+        where,
+        action=action,
+        caption=caption,
+        segments=segments,
+        parquet=parquet,
+        abstain=abstain == "on",
     )
     if as_json:
         typer.echo(json.dumps(list(found.records), indent=2))

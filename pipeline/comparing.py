@@ -17,6 +17,7 @@ from reelscribe.pipeline.checkpoint import load_head
 from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_jsonl, write_json
 from reelscribe.pipeline.inputs import Material, Place
+from reelscribe.pipeline.judging import probabilities
 from reelscribe.pipeline.names import among
 from reelscribe.pipeline.repeats import (
     Result,
@@ -30,7 +31,7 @@ from reelscribe.pipeline.repeats import (
     with_seed,
 )
 from reelscribe.pipeline.report.summary import write_compare_page
-from reelscribe.pipeline.tasks import captions, probabilities
+from reelscribe.pipeline.tasks import captions
 
 POOLED = "none"
 """The cell that has no memory: what the others have to beat."""

@@ -17,7 +17,7 @@ from reelscribe.pipeline.stages.describe import describe as run
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """What may happen, and how sure the head is."""
+    """What may happen or be seen, and how sure the network is."""
 
     label: str
     probability: float
@@ -33,8 +33,12 @@ class Segment:
     end: float
     """In seconds."""
     actions: tuple[Action, ...]
-    """The most probable first."""
+    """The most probable first; none where the head abstained."""
+    abstained: str | None
+    """Why it did."""
     caption: str | None
+    objects: tuple[Action, ...]
+    """ImageNet's classes, from the encoder's own last layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +52,14 @@ class Description:
     duration: float | None
     """In seconds."""
     actions: tuple[Action, ...]
-    """The most probable first."""
+    """The most probable first; none where the head abstained."""
+    abstained: str | None
+    """Why it did."""
     caption: str | None
+    objects: tuple[Action, ...]
+    """ImageNet's classes, from the encoder's own last layer."""
+    by: Mapping[str, str | None]
+    """Who said it: of ``actions``, ``caption`` and ``objects`` a run, or ``ready ...``."""
     segments: tuple[Segment, ...]
 
 
@@ -57,9 +67,10 @@ def describe(
     sources: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
-    action: Path | None = None,
-    caption: Path | None = None,
+    action: str | os.PathLike[str] | None = None,
+    caption: str | os.PathLike[str] | None = None,
     segments: str = "none",
+    abstain: bool = True,
     cache: Path | None = None,
     workers: int | None = None,
     local: bool = False,
@@ -70,8 +81,9 @@ def describe(
         sources: videos, folders, patterns and ``@lists``.
         out: the folder of the results.
         action: a run that names actions.
-        caption: a run that writes captions.
+        caption: a run that writes captions; where neither is given, the heads that ship are asked.
         segments: how long videos are cut: ``none``, ``shots`` or ``fixed:10s``.
+        abstain: hold back actions that are too unsure, or unlike what was trained on.
         cache: the feature store; the user's where none is given.
         workers: processes; one a core where none is given.
         local: without Ray.
@@ -80,15 +92,16 @@ def describe(
         One value a video, in the order of the input.
 
     Raises:
-        ValueError: no run is given, a run is of the other task, or there is no video.
+        ValueError: a run is of the other task, or there is no video.
     """
     found = run(
         [Path(source) for source in sources],
         Path(out),
         place(cache, workers, None, local),
-        action=action,
-        caption=caption,
+        action=None if action is None else Path(action),
+        caption=None if caption is None else Path(caption),
         segments=segments,
+        abstain=abstain,
     )
     return [_description(record) for record in found.records]
 
@@ -99,21 +112,19 @@ def _description(record: Mapping[str, Any]) -> Description:
         ok=record["status"] == "ok",
         reason=record["reason"],
         duration=record["duration"],
-        actions=_actions(record),
-        caption=record["caption"],
+        **_said(record),
+        by=record["by"],
         segments=tuple(
-            Segment(
-                start=part["start"],
-                end=part["end"],
-                actions=_actions(part),
-                caption=part["caption"],
-            )
+            Segment(start=part["start"], end=part["end"], **_said(part))
             for part in record["segments"]
         ),
     )
 
 
-def _actions(record: Mapping[str, Any]) -> tuple[Action, ...]:
-    return tuple(
-        Action(label=one["label"], probability=one["probability"]) for one in record["actions"]
-    )
+def _said(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "actions": tuple(Action(**one) for one in part["actions"]),
+        "abstained": part["abstained"],
+        "caption": part["caption"],
+        "objects": tuple(Action(**one) for one in part["objects"]),
+    }

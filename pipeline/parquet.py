@@ -32,22 +32,22 @@ def write_parquet(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     import pyarrow.parquet as pq
 
     action = pa.struct([("label", pa.string()), ("probability", pa.float64())])
-    segment = pa.struct(
-        [
-            ("start", pa.float64()),
-            ("end", pa.float64()),
-            ("actions", pa.list_(action)),
-            ("caption", pa.string()),
-        ]
-    )
+    said = [
+        ("actions", pa.list_(action)),
+        ("abstained", pa.string()),
+        ("caption", pa.string()),
+        ("objects", pa.list_(action)),
+    ]
+    segment = pa.struct([("start", pa.float64()), ("end", pa.float64()), *said])
+    by = pa.struct([(what, pa.string()) for what in ("actions", "caption", "objects")])
     schema = pa.schema(
         [
             ("path", pa.string()),
             ("status", pa.string()),
             ("reason", pa.string()),
             ("duration", pa.float64()),
-            ("actions", pa.list_(action)),
-            ("caption", pa.string()),
+            *said,
+            ("by", by),
             ("segments", pa.list_(segment)),
         ]
     )

@@ -1,4 +1,4 @@
-"""Timelines: where a long video is cut into segments, and what they say together.
+"""Timelines: where a long video is cut into segments.
 
 Reads and writes nothing. Shots are found in the cached features: at a cut they change at once, and
 by more than at any time before and after; no frame is decoded for it. T = frames, D = features a
@@ -10,10 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,28 +109,3 @@ def _changes(feats_TD: NDArray[np.float32]) -> list[int]:
     padded = np.concatenate([[0.0], distances, [0.0]])
     beside = np.maximum(padded[:-2], padded[2:])
     return np.flatnonzero((distances >= CHANGE) & (distances >= beside)).tolist()
-
-
-def together(segments: Sequence[Mapping[str, Any]], top: int) -> dict[str, Any]:
-    """Return what the segments say of the whole video.
-
-    Actions are the mean of the segments' probabilities, weighted by their durations; the caption is
-    the one that is said for the longest time, the first of equals.
-    """
-    weights: defaultdict[str, float] = defaultdict(float)
-    spoken: defaultdict[str, float] = defaultdict(float)
-    total = 0.0
-    for segment in segments:
-        seconds = max(float(segment["end"]) - float(segment["start"]), 1e-3)
-        total += seconds
-        for action in segment["actions"]:
-            weights[action["label"]] += seconds * action["probability"]
-        if segment["caption"] is not None:
-            spoken[segment["caption"]] += seconds
-    ranked = sorted(weights.items(), key=lambda item: -item[1])[:top]
-    return {
-        "actions": [
-            {"label": label, "probability": round(weight / total, 4)} for label, weight in ranked
-        ],
-        "caption": max(spoken, key=spoken.__getitem__) if spoken else None,
-    }

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
@@ -54,7 +52,8 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _chunks(count: int, size: int, order: Tensor | None = None) -> Iterator[list[int]]:
+def chunks(count: int, size: int, order: Tensor | None = None) -> Iterator[list[int]]:
+    """Yield the numbers below ``count``, or ``order``, ``size`` at a time."""
     numbers = list(range(count)) if order is None else order.tolist()
     for first in range(0, count, size):
         yield numbers[first : first + size]
@@ -90,7 +89,7 @@ class ActionTask:
     def batches(self, generator: torch.Generator) -> Iterator[list[Example]]:
         """Yield every training clip once."""
         order = torch.randperm(len(self.train), generator=generator)
-        for numbers in _chunks(len(self.train), self.batch, order):
+        for numbers in chunks(len(self.train), self.batch, order):
             yield [self.train[i] for i in numbers]
 
     def names(self, batch: list[Example]) -> list[str]:
@@ -113,7 +112,7 @@ class ActionTask:
     def validate(self) -> tuple[float, float]:
         """Return top-1 and cross-entropy."""
         right, loss = 0.0, 0.0
-        for numbers in _chunks(len(self.val), self.batch):
+        for numbers in chunks(len(self.val), self.batch):
             feats_BTD, lengths_B, truth_B = self._inputs([self.val[i] for i in numbers])
             logits_BK = self.head(feats_BTD, lengths_B)
             right += float((logits_BK.argmax(1) == truth_B).sum())
@@ -129,19 +128,6 @@ class ActionTask:
         """Return the clip or its mirror image, as likely as each other, where there are both."""
         mirror = example.mirror
         return example if mirror is None or float(torch.rand(())) < 0.5 else mirror
-
-
-@torch.inference_mode()
-def probabilities(
-    head: ActionHead, feats: Sequence[Tensor], *, batch: int = 64
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return each clip's probability of each class, (N, K)."""
-    where = next(head.parameters()).device
-    found = []
-    for numbers in _chunks(len(feats), batch):
-        logits_BK = head(*pad([feats[i] for i in numbers], where))
-        found.append(logits_BK.double().softmax(1).cpu().numpy())
-    return np.concatenate(found)
 
 
 Pair = tuple[Example, Tensor]
@@ -179,7 +165,7 @@ class CaptionTask:
     def batches(self, generator: torch.Generator) -> Iterator[list[Pair]]:
         """Yield every pair of a training clip and one of its captions once."""
         order = torch.randperm(len(self.pairs), generator=generator)
-        for numbers in _chunks(len(self.pairs), self.batch, order):
+        for numbers in chunks(len(self.pairs), self.batch, order):
             yield [self.pairs[i] for i in numbers]
 
     def names(self, batch: list[Pair]) -> list[str]:
@@ -222,7 +208,7 @@ class CaptionTask:
     def validate(self) -> tuple[float, float]:
         """Return CIDEr-D of the greedy captions against all references, and the loss a word."""
         loss = 0.0
-        for numbers in _chunks(len(self.val_pairs), self.batch):
+        for numbers in chunks(len(self.val_pairs), self.batch):
             loss += float(self.loss([self.val_pairs[i] for i in numbers])) * len(numbers)
         best = captions(self.head, Views(self.val), beam=1, max_words=self.max_words)
         said = [tokenise(self.vocabulary.decode(found.words)) for found in best]
@@ -277,7 +263,7 @@ def hypotheses(
     """Return the ``n_best`` hypotheses of each clip, the best first."""
     where = next(head.parameters()).device
     found: list[list[Hypothesis]] = []
-    for numbers in _chunks(len(feats), batch):
+    for numbers in chunks(len(feats), batch):
         feats_BTD, lengths_B = pad([feats[i] for i in numbers], where)
         if beam == 1:
             alone = greedy(head, feats_BTD, lengths_B, max_words=max_words, no_repeat=no_repeat)

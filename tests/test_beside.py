@@ -71,7 +71,7 @@ def test_a_category_is_learnt_and_need_not_be_known(tmp_path: Path, place: Place
     answerer = Answerer.load(tmp_path / "run", place)
     said = answerer.say([np.ones((2, 3), np.float32)] * 2)
     assert said[0] == said[1]
-    assert said[0]["caption"] in {f"a {word} is here" for word in WORDS}
+    assert said[0].caption in {f"a {word} is here" for word in WORDS}
 
 
 def test_where_there_are_no_categories_none_can_be_told(tmp_path: Path, place: Place) -> None:

@@ -34,6 +34,7 @@ def manifest(task: str = "action", cell: str = "lstm") -> Manifest:
         frames={"count": 16},
         encoder={"backbone": "lite0"},
         search={} if action else {"beam": 5},
+        calibration={"temperature": 1.5, "threshold": 0.5, "similarity": 0.2} if action else {},
         trained={"dataset": "theatre", "best": 0.5},
     )
 
@@ -131,8 +132,9 @@ def test_a_vocabulary_of_another_run_is_refused(tmp_path: Path, words: int) -> N
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"version": 2}, "RUN/model.json is not a model of this version (1); train it again"),
-        ({"version": "GONE"}, "is not a model of this version (1)"),
+        ({"version": 1}, "RUN/model.json is not a model of this version (2); train it again"),
+        ({"calibration": {"temperature": 1.0}}, "'calibration' has not all its numbers"),
+        ({"version": "GONE"}, "is not a model of this version (2)"),
         ({"labels": "GONE"}, "'labels' is missing or no tuple"),
         ({"labels": "abc"}, "'labels' is missing or no tuple"),
         ({"recipe": None}, "'recipe' is missing or no Mapping"),

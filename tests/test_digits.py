@@ -16,8 +16,9 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
 def block(kind: str) -> str:
-    """The README's only block of this kind."""
-    found = re.findall(rf"```{kind}\n(.*?)```", README, re.DOTALL)
+    """The README's block of this kind about digits."""
+    blocks = re.findall(rf"```{kind}\n(.*?)```", README, re.DOTALL)
+    found = [one for one in blocks if "digits" in one]
     assert len(found) == 1
     return str(found[0])
 

@@ -1,4 +1,4 @@
-"""Where long videos are cut, and what the parts say together."""
+"""Where long videos are cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reelscribe.pipeline.segments import Segmentation, Span, fixed, shots, together
+from reelscribe.pipeline.segments import Segmentation, Span, fixed, shots
 
 
 def edges(spans: list[Span]) -> list[float]:
@@ -81,23 +81,3 @@ def test_what_can_be_asked_for(text: str, kind: str, seconds: float) -> None:
 def test_what_cannot_says_what_can(text: str) -> None:
     with pytest.raises(ValueError, match="allowed: none, shots, or fixed:10s"):
         Segmentation.parse(text)
-
-
-def test_the_whole_is_the_mean_of_its_parts() -> None:
-    def part(start: float, end: float, run: float, caption: str) -> dict[str, Any]:
-        actions = [
-            {"label": "run", "probability": run},
-            {"label": "sit", "probability": 1 - run},
-        ]
-        return {"start": start, "end": end, "actions": actions, "caption": caption}
-
-    parts = [part(0, 10, 0.9, "a"), part(10, 20, 0.5, "b"), part(20, 40, 0.2, "b")]
-    assert together(parts, 1) == {
-        "actions": [{"label": "sit", "probability": 0.55}],
-        "caption": "b",
-    }
-    assert together(parts[:2], 2)["caption"] == "a"
-    assert together([{**parts[0], "actions": [], "caption": None}], 5) == {
-        "actions": [],
-        "caption": None,
-    }

@@ -30,7 +30,16 @@ def test_the_wheel_is_whole_and_its_command_answers(tmp_path: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("pipeline", "encoders", "decoders", "datasets", "configs"):
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".py", ".yaml", ".html", ".css", ".js", ".typed"):
+            if path.suffix in (
+                ".py",
+                ".yaml",
+                ".html",
+                ".css",
+                ".js",
+                ".typed",
+                ".json",
+                ".safetensors",
+            ):
                 assert f"reelscribe/{path.relative_to(ROOT).as_posix()}" in inside
     assert "reelscribe/datasets/__init__.py" not in inside
 

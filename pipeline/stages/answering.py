@@ -5,10 +5,9 @@ Reads a run and the feature store; what the store lacks is encoded into it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +16,14 @@ from numpy.typing import NDArray
 from reelscribe.datasets.sampling import Sampling
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.side import with_category
+from reelscribe.encoders.classifier import Classifier, find_classifier
 from reelscribe.pipeline.cache import Features, FeatureStore
 from reelscribe.pipeline.checkpoint import Head, Manifest, load_head
 from reelscribe.pipeline.config import CATEGORY, EncoderConfig, FramesConfig, parse_section
 from reelscribe.pipeline.inputs import Place
+from reelscribe.pipeline.judging import judged
+from reelscribe.pipeline.ready import ready_as
+from reelscribe.pipeline.said import Ranking, Said
 from reelscribe.pipeline.segments import Segmentation, Span, fixed, shots
 from reelscribe.pipeline.stages.encode import (
     Encoding,
@@ -30,11 +33,7 @@ from reelscribe.pipeline.stages.encode import (
     origin,
     read_features,
 )
-from reelscribe.pipeline.tasks import probabilities
 from reelscribe.pipeline.telling import tell
-
-Said = dict[str, Any]
-"""``actions`` (label and probability, all classes) or ``caption``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +44,35 @@ class Answerer:
     manifest: Manifest
     origin: Origin
     place: Place
+    by: str
+    """Who answers, for records."""
+    abstains: bool = True
+    """Whether answers that are too unsure are held back."""
+    objects: Classifier | None = None
+    """The encoder's last layer, where its answer is asked for too."""
 
     @classmethod
-    def load(cls, run: Path, place: Place) -> Answerer:
-        """Load a run.
+    def load(cls, run: Path, place: Place, *, abstains: bool = True) -> Answerer:
+        """Load a run, or a head that ships.
 
         Raises:
             ValueError: it holds no head, or its features cannot be made here.
         """
         head, manifest = load_head(run)
         made = made_for(manifest, run, place)
-        return cls(head=head, manifest=manifest, origin=made, place=place)
+        by = ready_as(run, manifest) or str(run)
+        return cls(head=head, manifest=manifest, origin=made, place=place, by=by, abstains=abstains)
+
+    def with_objects(self) -> Answerer:
+        """Return the same head, asked for objects too.
+
+        Raises:
+            ValueError: its encoder has no layer that names any; one line that says why.
+        """
+        if not isinstance(self.origin, Encoding):
+            raise ValueError("its features were made elsewhere")
+        found = find_classifier(self.origin.backbone, self.place.cache / "graphs")
+        return replace(self, objects=found)
 
     def denser(self, segmentation: Segmentation) -> Origin:
         """Return how long videos are looked at: each segment as often as a clip in training."""
@@ -94,18 +111,31 @@ class Answerer:
             return []
         tensors = [torch.from_numpy(np.ascontiguousarray(feats_TD)) for feats_TD in feats]
         if isinstance(self.head, ActionHead):
-            return [self._ranked(row_K) for row_K in probabilities(self.head, tensors)]
-        if (self.manifest.head.get("side") or {}).get("kind") == CATEGORY:
-            tensors = [with_category(feats_TD, None) for feats_TD in tensors]
-        said = tell(self.head, self.manifest.vocabulary, tensors, **self.manifest.search)
-        return [{"actions": [], "caption": one.caption} for one in said]
-
-    def _ranked(self, row_K: NDArray[np.float64]) -> Said:
-        labels = self.manifest.labels
-        ranked = [
-            {"label": labels[k], "probability": float(row_K[k])} for k in row_K.argsort()[::-1]
+            labels = self.manifest.labels
+            found = judged(self.head, labels, self.manifest.calibration, tensors)
+            said = [
+                Said(
+                    actions=Ranking(labels=labels, probability_K=row_K),
+                    abstained=why if self.abstains else None,
+                )
+                for row_K, why in found
+            ]
+        else:
+            if (self.manifest.head.get("side") or {}).get("kind") == CATEGORY:
+                tensors = [with_category(feats_TD, None) for feats_TD in tensors]
+            told = tell(self.head, self.manifest.vocabulary, tensors, **self.manifest.search)
+            said = [Said(caption=one.caption) for one in told]
+        return [
+            replace(one, objects=self._objects(feats_TD))
+            for one, feats_TD in zip(said, feats, strict=True)
         ]
-        return {"actions": ranked, "caption": None}
+
+    def _objects(self, feats_TD: NDArray[np.float32]) -> Ranking | None:
+        if self.objects is None:
+            return None
+        return Ranking(
+            labels=self.objects.labels, probability_K=self.objects.probabilities(feats_TD)
+        )
 
 
 def made_for(manifest: Manifest, run: Path, place: Place) -> Origin:
@@ -119,21 +149,3 @@ def made_for(manifest: Manifest, run: Path, place: Place) -> Origin:
     made = origin(frames, encoder, place.cache)
     manifest.refuse_other_features(made.recipe, run)
     return made
-
-
-def merged(answers: Sequence[Mapping[str, Any]], top: int | None) -> Said:
-    """Put the answers of an action head and a caption head about one thing together.
-
-    Args:
-        answers: one a head.
-        top: how many actions are kept, and rounded; None for all, exactly.
-    """
-    said: Said = {"actions": [], "caption": None}
-    for answer in answers:
-        digits = 4 if top is not None else 17
-        said["actions"] = said["actions"] or [
-            {**action, "probability": round(action["probability"], digits)}
-            for action in answer["actions"][:top]
-        ]
-        said["caption"] = said["caption"] or answer["caption"]
-    return said

@@ -1,8 +1,9 @@
 """Describe: videos and folders -> what is in them.
 
-Reads videos and one or two trained runs; writes ``results.jsonl`` as it goes and ``results.csv`` at
-the end (both in the order of the input), ``subtitles/<path>.vtt`` and ``.srt``,
-``results.parquet`` where it is asked for, and ``report/index.html``.
+Reads videos and one or two trained runs, or the heads that ship (ready.py); writes
+``results.jsonl`` as it goes and ``results.csv`` at the end (both in the order of the input),
+``subtitles/<path>.vtt`` and ``.srt``, ``results.parquet`` where it is asked for, and
+``report/index.html``.
 """
 
 from __future__ import annotations
@@ -11,26 +12,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from reelscribe.pipeline.files import Lines, write_csv
 from reelscribe.pipeline.finding import find_videos
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.parquet import check_parquet, write_parquet
 from reelscribe.pipeline.progress import Progress, say
+from reelscribe.pipeline.ready import READY, notice, runs_of
+from reelscribe.pipeline.records import COLUMNS, Record, blank, flat, record, spoken
 from reelscribe.pipeline.report.gallery import write_gallery
-from reelscribe.pipeline.segments import Segmentation, Span, together
-from reelscribe.pipeline.stages.answering import Answerer, Said, merged
+from reelscribe.pipeline.said import Said, merged
+from reelscribe.pipeline.segments import Segmentation, Span
+from reelscribe.pipeline.stages.answering import Answerer
+from reelscribe.pipeline.stages.encode import Encoding
 from reelscribe.pipeline.stages.strips import strips_of
 from reelscribe.pipeline.subtitles import write_subtitles
 
-TOP = 5
-"""Actions a video that are written down."""
-
 BLOCK = 128
 """Videos that are encoded and answered together: what a kill may cost of the list of results."""
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +51,7 @@ def describe(
     caption: Path | None = None,
     segments: str = "none",
     parquet: bool = False,
+    abstain: bool = True,
 ) -> Described:
     """Say of each video what happens in it, and write it all down.
 
@@ -60,19 +60,22 @@ def describe(
         out: the folder of the results.
         place: feature store and workers.
         action: a run that names actions.
-        caption: a run that writes captions.
+        caption: a run that writes captions; where neither is given, the heads that ship are asked.
         segments: how long videos are cut: ``none``, ``shots`` or ``fixed:10s``.
         parquet: write ``results.parquet`` too.
+        abstain: hold back actions that are too unsure, or unlike what was trained on.
 
     Raises:
-        ValueError: no run is given, a run is of the other task, or there is no video.
+        ValueError: a run is of the other task, or there is no video.
     """
     segmentation = Segmentation.parse(segments)
     if parquet:
         check_parquet()
-    runs = {k: run for k, run in {"action": action, "caption": caption}.items() if run is not None}
-    heads = _heads(runs, place)
+    heads = _heads(runs_of(action, caption), place, abstain)
     videos = find_videos(sources)
+    heads, blind = _with_objects(heads)
+    if blind:
+        say(f"describe: no objects: {blind}")
     run = _Run(heads=heads, segmentation=segmentation)
     records: list[Record] = []
     with (
@@ -81,31 +84,39 @@ def describe(
     ):
         try:
             for first in range(0, len(videos), BLOCK):
-                for record in run.block(videos[first : first + BLOCK], progress):
-                    records.append(record)
-                    lines.write(record)
-                    progress.say(_spoken(record))
+                for found in run.block(videos[first : first + BLOCK], progress):
+                    records.append(found)
+                    lines.write(found)
+                    progress.say(spoken(found))
         except KeyboardInterrupt:
             progress.stop()
             say(f"describe: interrupted, {len(records)} of {len(videos)} are in {lines.path}")
             raise
-    page = _write(out, records, run.contents, runs, place, parquet)
-    failed = sum(record["status"] == "failed" for record in records)
+    page = _write(out, records, run, place, parquet)
+    failed = sum(one["status"] == "failed" for one in records)
     return Described(records=records, page=page, encoded=run.encoded, failed=failed)
 
 
-def _heads(runs: Mapping[str, Path], place: Place) -> list[Answerer]:
-    if not runs:
-        raise ValueError(
-            "nothing to describe with: give --action RUN, --caption RUN or both "
-            "(a RUN is the folder that `reelscribe train` wrote)"
-        )
+def _heads(runs: Mapping[str, Path], place: Place, abstain: bool) -> list[Answerer]:
     heads = []
     for task, path in runs.items():
-        heads.append(Answerer.load(path, place))
+        heads.append(Answerer.load(path, place, abstains=abstain))
         if heads[-1].manifest.task != task:
             raise ValueError(f"--{task} {path} holds a model for {heads[-1].manifest.task}s")
+        if path == READY[task]:
+            say(notice(task))
     return heads
+
+
+def _with_objects(heads: Sequence[Answerer]) -> tuple[list[Answerer], str | None]:
+    """Let the first head whose encoder can name objects do so; else return why none can."""
+    why = None
+    for number, head in enumerate(heads):
+        try:
+            return [*heads[:number], head.with_objects(), *heads[number + 1 :]], None
+        except ValueError as error:
+            why = why or str(error)
+    return list(heads), why
 
 
 @dataclass(kw_only=True)
@@ -130,9 +141,19 @@ class _Run:
         self._known |= self._answer(fresh, failed, progress)
         for video in videos:
             if video in failed:
-                yield {**_blank(video), "status": "failed", "reason": failed[video]}
+                yield {**blank(video), "status": "failed", "reason": failed[video]}
             else:
-                yield {**_blank(video), **self._known[self.contents[video]]}
+                yield {**blank(video), "by": self.by, **self._known[self.contents[video]]}
+
+    @property
+    def by(self) -> dict[str, str | None]:
+        """Who says what."""
+        found: dict[str, str | None] = {"actions": None, "caption": None, "objects": None}
+        for head in self.heads:
+            found["actions" if head.manifest.task == "action" else "caption"] = head.by
+            if head.objects and isinstance(head.origin, Encoding):
+                found["objects"] = f"{head.origin.backbone.name}, ImageNet"
+        return found
 
     def _encode(self, videos: Sequence[Path], progress: Progress) -> dict[Path, str]:
         """Encode under each recipe; return the reasons of those that failed under one."""
@@ -171,7 +192,11 @@ class _Run:
         todo = {s: video for s, video in fresh.items() if video not in failed}
         spans = {s: self._spans(s, todo[s], durations[s]) for s in todo}
         answers = [self._say(head, todo, spans, durations) for head in self.heads]
-        return {s: _record(durations[s], spans[s], [answer[s] for answer in answers]) for s in todo}
+        found = {}
+        for sha256 in todo:
+            parts = zip(*(answer[sha256] for answer in answers), strict=True)
+            found[sha256] = record(durations[sha256], spans[sha256], [merged(p) for p in parts])
+        return found
 
     def _spans(self, sha256: str, video: Path, duration: float) -> list[Span]:
         if not self.segmentation.cuts(duration):
@@ -203,74 +228,29 @@ class _Run:
         return said
 
 
-def _record(duration: float, spans: Sequence[Span], answers: Sequence[Sequence[Said]]) -> Record:
-    """Return what a record says beside its path. ``answers``: of each head, of each span."""
-    segments, whole = [], []
-    for number, span in enumerate(spans):
-        times = {"start": round(span.start, 3), "end": round(span.end, 3)}
-        mine = [answer[number] for answer in answers]
-        whole.append({**times, **merged(mine, top=None)})
-        segments.append({**times, **merged(mine, top=TOP)})
-    said = together(whole, TOP)
-    return {"duration": round(duration, 3), **said, "segments": segments}
-
-
 def _quiet(path: Path, reason: str | None) -> None:
     pass
-
-
-def _blank(video: Path) -> Record:
-    return {
-        "path": str(video),
-        "status": "ok",
-        "reason": None,
-        "duration": None,
-        "actions": [],
-        "caption": None,
-        "segments": [],
-    }
-
-
-def _spoken(record: Mapping[str, Any]) -> str:
-    """Return a record as one line for the terminal."""
-    if record["status"] == "failed":
-        return f"failed: {record['path']}: {record['reason']}"
-    best = [f"{one['label']} {one['probability']:.2f}" for one in record["actions"][:1]]
-    return f"{record['path']}: {'; '.join([*best, *filter(None, [record['caption']])])}"
 
 
 def _write(
     out: Path,
     records: Sequence[Record],
-    contents: Mapping[Path, str],
-    runs: Mapping[str, Path],
+    run: _Run,
     place: Place,
     parquet: bool,
 ) -> Path:
-    write_csv(out / "results.csv", COLUMNS, (_flat(record) for record in records))
+    write_csv(out / "results.csv", COLUMNS, (flat(one) for one in records))
     if parquet:
         write_parquet(out / "results.parquet", records)
     write_subtitles(out / "subtitles", records)
-    strips = strips_of(contents, out / "report", place.runner)
-    about = {f"{task} model": str(run) for task, run in runs.items()}
+    strips = strips_of(run.contents, out / "report", place.runner)
+    about = {what: who for what, who in run.by.items() if who}
+    if any(who.startswith("ready ") for who in about.values()):
+        about["ready heads"] = "ship with Reelscribe, know little: see docs/model_card.md"
     return write_gallery(
         out,
         records,
         strips={str(video): name for video, name in strips.items()},
         title=f"{len(records)} videos, described",
         about=about,
-    )
-
-
-COLUMNS = ("path", "status", "reason", "duration", "action", "probability", "caption")
-
-
-def _flat(record: Mapping[str, Any]) -> tuple[object, ...]:
-    best = record["actions"][0] if record["actions"] else {"label": "", "probability": ""}
-    values = (record[key] for key in ("path", "status", "reason", "duration"))
-    return (
-        *("" if v is None else v for v in values),
-        best["label"],
-        best["probability"],
-        record["caption"] or "",
     )

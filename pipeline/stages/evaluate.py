@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from reelscribe.datasets.clip import Split
 from reelscribe.datasets.script import slot_accuracy
 from reelscribe.decoders.vocabulary import tokenise
 from reelscribe.pipeline.alarms import alarms, habits
+from reelscribe.pipeline.calibration import answered, expected_error, reliability
 from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_jsonl, write_json, write_jsonl, write_whole
 from reelscribe.pipeline.index import hash_file
@@ -25,7 +28,7 @@ from reelscribe.pipeline.metrics.card import caption_card
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.run import write_run_page
 
-VERSION = 3
+VERSION = 4
 
 NAMED = 12
 """Missing clips that scores.json and the page name; ``missing.txt`` names them all."""
@@ -103,6 +106,7 @@ def _actions(split: Split, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         train_labels=[number[clip.label] for clip in split.train if clip.label is not None],
     )
     found: dict[str, Any] = {**scores.to_json(), "labels": list(split.labels)}
+    found["calibration"] = _calibration(split, rows, by_label)
     twin = {a: b for pair in split.twins for a, b in (pair, pair[::-1])}
     if twin:
         paired = [
@@ -114,6 +118,20 @@ def _actions(split: Split, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             [(said[row["label"]], said[twin[row["label"]]]) for row, said in paired]
         )
     return found
+
+
+def _calibration(
+    split: Split, rows: Sequence[Mapping[str, Any]], by_label: Sequence[Mapping[str, float]]
+) -> dict[str, Any]:
+    """Return how well the confidences hold on the test clips, and how many were answered."""
+    truth_N = np.array([split.labels.index(row["label"]) for row in rows])
+    found_NK = np.array([[said[label] for label in split.labels] for said in by_label])
+    given_N = np.array([row["abstained"] is None for row in rows])
+    return {
+        "ece": expected_error(found_NK, truth_N),
+        "bins": reliability(found_NK, truth_N),
+        **answered(given_N, found_NK.argmax(1) == truth_N),
+    }
 
 
 def _captions(split: Split, rows: Sequence[Mapping[str, Any]], run: Path) -> dict[str, Any]:

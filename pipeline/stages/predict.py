@@ -18,8 +18,8 @@ from reelscribe.pipeline.files import write_jsonl
 from reelscribe.pipeline.holding import Room
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
+from reelscribe.pipeline.judging import judged
 from reelscribe.pipeline.progress import say
-from reelscribe.pipeline.tasks import probabilities
 from reelscribe.pipeline.telling import choose_search, tell
 from reelscribe.pipeline.views import Views
 
@@ -94,26 +94,20 @@ def predict(config: Config, material: Material, run: Path) -> None:
     search = asked(config, material, run, head, manifest)
     rows: list[dict[str, Any]] = []
     if isinstance(head, ActionHead):
-        for clip, row_K in zip(clips, probabilities(head, feats), strict=True):
+        found = judged(head, manifest.labels, manifest.calibration, feats)
+        for clip, (row_K, abstained) in zip(clips, found, strict=True):
             order = (-row_K).argsort(kind="stable")
             ranked = [
                 {"label": manifest.labels[k], "probability": float(f"{row_K[k]:.6g}")}
                 for k in order
             ]
-            rows.append(
-                {"id": clip.id, "path": str(clip.path), "label": clip.label, "ranked": ranked}
-            )
+            said = {"label": clip.label, "abstained": abstained, "ranked": ranked}
+            rows.append({"id": clip.id, "path": str(clip.path), **said})
     else:
-        found = tell(head, manifest.vocabulary, feats, **search)
-        for clip, said in zip(clips, found, strict=True):
-            rows.append(
-                {
-                    "id": clip.id,
-                    "path": str(clip.path),
-                    **said.to_json(),
-                    "references": list(clip.captions),
-                }
-            )
+        told = tell(head, manifest.vocabulary, feats, **search)
+        for clip, one in zip(clips, told, strict=True):
+            references = {"references": list(clip.captions)}
+            rows.append({"id": clip.id, "path": str(clip.path), **one.to_json(), **references})
     write_jsonl(run / "predictions.jsonl", rows)
     if manifest.search != search:
         # Whoever describes with this run asks it as it was asked when it was scored.

@@ -20,10 +20,12 @@ from reelscribe.decoders.vocabulary import Vocabulary
 from reelscribe.pipeline.augment import Augment
 from reelscribe.pipeline.beside import BESIDE, build_teller, contents
 from reelscribe.pipeline.boards import Board
+from reelscribe.pipeline.calibration import summary
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
 from reelscribe.pipeline.holding import Room
 from reelscribe.pipeline.inputs import Material
+from reelscribe.pipeline.judging import calibrated
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.selfcritical import SelfCritical
 from reelscribe.pipeline.speed import compiler_errors
@@ -32,7 +34,7 @@ from reelscribe.pipeline.telling import choose_search, measure
 from reelscribe.pipeline.training import State, finished, fit
 from reelscribe.pipeline.views import Views
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same settings would now train another head."""
 
 NO_RECIPE = {"memory", "compile"}
@@ -80,6 +82,10 @@ def train_head(
     state = _fit(config, material, task, run, resume=resume, curves=curves, validate=True)
     critical = _critical(config, material, task, run, state, resume=resume, curves=curves)
     chosen = _chosen(config, task)
+    # Before refit: after it there is no clip left that the head has not learnt from.
+    calibration = calibrated(task.head, val) if isinstance(task, ActionTask) else {}
+    if calibration:
+        say(summary(calibration))
     if config.training.refit:
         # Its own folder: a resumed training finds the first pass ended and goes on with this one.
         task, manifest = _task(config, material, train, val, learn=[*train, *val])
@@ -97,7 +103,8 @@ def train_head(
         **({"scst": critical} if critical else {}),
         **({"search": chosen} if chosen else {}),
     }
-    save_head(run, task.head, Manifest(**{**manifest, "trained": trained}))
+    manifest |= {"trained": trained, "calibration": calibration}
+    save_head(run, task.head, Manifest(**manifest))
     for folder in (run, run / "scst", run / "refit", run / "refit" / "scst"):
         finished(folder)
 
@@ -235,6 +242,7 @@ def _task(
         "frames": config.frames.model_dump(mode="json", exclude_none=True),
         "encoder": config.encoder.model_dump(mode="json"),
         "search": {},
+        "calibration": {},
         "trained": {},
     }
     batch, smoothing = config.training.batch, config.training.label_smoothing
@@ -262,6 +270,7 @@ def _task(
     namer = Manifest(**shared).build()
     assert isinstance(namer, ActionHead)
     namer.measure(Views(learn))
+    namer.familiar.learn(Views(learn), [one.label for one in learn])
     return ActionTask(
         namer,
         learn,
