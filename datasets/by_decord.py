@@ -100,6 +100,10 @@ def _check_trust(reading: Reading) -> None:
         raise VideoError("decord would miscount its frames: no exact times or open key frames")
     if index.pixels not in PIXELS:
         raise VideoError(f"decord would turn {index.pixels} into other colours")
+    try:
+        str(reading.path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise VideoError("decord cannot open a name that is not UTF-8") from None
 
 
 def _import() -> ModuleType:

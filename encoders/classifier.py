@@ -38,13 +38,15 @@ class Classifier:
     weight_KC: NDArray[np.float32]
     bias_K: NDArray[np.float32]
     labels: tuple[str, ...]
+    exact: bool = True
+    """Whether the mean of the cells is the network's own pooling; see :meth:`probabilities`."""
 
     def probabilities(self, feats_TD: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probability_K of each class, the mean over the frames.
 
         Features of N x N cells are averaged over the cells first. That is the network's own pooling
-        where N divides the sides of its map; elsewhere cells overlap, and the rows and columns that
-        two of them share count twice.
+        where N divides the sides of its map; elsewhere cells overlap, the rows and columns that two
+        of them share count twice, and the first name is another for one clip in five (lite0).
         """
         pooled_TC = feats_TD.reshape(len(feats_TD), -1, self.weight_KC.shape[1]).mean(axis=1)
         logits_TK = (pooled_TC @ self.weight_KC.T + self.bias_K).astype(np.float64)
@@ -72,9 +74,10 @@ def _read(path: Path) -> Classifier | None:
     from safetensors import SafetensorError, safe_open
 
     with suppress(OSError, SafetensorError, ValueError, KeyError), safe_open(path, "np") as file:
-        labels = tuple(json.loads(file.metadata()["labels"]))
+        about = json.loads(file.metadata()["about"])
         weight_KC, bias_K = file.get_tensor("weight"), file.get_tensor("bias")
-        return Classifier(weight_KC=weight_KC, bias_K=bias_K, labels=labels)
+        labels, exact = tuple(about["labels"]), bool(about["exact"])
+        return Classifier(weight_KC=weight_KC, bias_K=bias_K, labels=labels, exact=exact)
     return None
 
 
@@ -82,7 +85,8 @@ def _keep(path: Path, found: Classifier) -> None:
     from safetensors.numpy import save
 
     tensors = {"weight": found.weight_KC, "bias": found.bias_K}
-    write_graph_file(path, save(tensors, metadata={"labels": json.dumps(found.labels)}))
+    about = json.dumps({"labels": found.labels, "exact": found.exact})
+    write_graph_file(path, save(tensors, metadata={"about": about}))
 
 
 def _make(backbone: Backbone) -> Classifier:
@@ -99,17 +103,21 @@ def _make(backbone: Backbone) -> Classifier:
     subset = infer_imagenet_subset(model)
     if subset is None:
         raise ValueError(f"the {layer.out_features} classes of {backbone.name} have no known names")
-    _check(model, layer, backbone)
+    sides = _check(model, layer, backbone)
     weight, bias = layer.weight.detach().float(), layer.bias
     return Classifier(
         weight_KC=weight.numpy(),
         bias_K=np.zeros(len(weight), np.float32) if bias is None else bias.detach().float().numpy(),
         labels=_names(ImageNetInfo(subset), layer.out_features),
+        exact=all(side % POOLS[backbone.pool] == 0 for side in sides),
     )
 
 
-def _check(model: Any, layer: nn.Module, backbone: Backbone) -> None:
-    """Refuse networks that do more between pooling and the last layer than our features know."""
+def _check(model: Any, layer: nn.Module, backbone: Backbone) -> tuple[int, ...]:
+    """Refuse networks that do more between pooling and the last layer than our features know.
+
+    Return the sides of the map that is pooled; nothing where it is none.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -126,6 +134,7 @@ def _check(model: Any, layer: nn.Module, backbone: Backbone) -> None:
             f"{backbone.name} does more between pool {backbone.pool} and its last layer than "
             f"features hold (logits off by {worst:.1e} of the largest)"
         )
+    return tuple(maps.shape[2:]) if maps.ndim == 4 else ()
 
 
 def _names(info: Any, classes: int) -> tuple[str, ...]:

@@ -81,6 +81,12 @@ def test_a_real_clip_is_named_as_timm_names_its_frames(
     np.testing.assert_allclose(ours, timms_own(backbone, list(frames_THWC)).numpy(), atol=1e-4)
 
 
+def test_cells_that_overlap_are_said_to(lite0: tuple[Backbone, Path], tmp_path: Path) -> None:
+    """lite0 ends in 7 x 7: two cells a side share a row, so their mean is not its pooling."""
+    assert find_classifier(lite0[0], tmp_path).exact
+    assert not find_classifier(replace(lite0[0], pool="grid2"), tmp_path).exact
+
+
 def test_names_are_thousand_and_different(lite0: tuple[Backbone, Path], graphs: Path) -> None:
     labels = find_classifier(lite0[0], graphs).labels
     assert len(set(labels)) == 1000
@@ -115,6 +121,7 @@ def test_cells_of_a_map_that_they_divide_are_the_networks_own_pooling(
     for pool in ("avg", "grid4"):
         backbone, graph = find_backbone(SMALL, weights=str(weights), pool=pool, graphs=graphs)
         found = find_classifier(backbone, graphs)
+        assert found.exact
         ours = found.probabilities(OnnxEngine(graph, backbone).encode(frames_THWC))
         theirs = timms_own(backbone, list(frames_THWC)).numpy()
         np.testing.assert_allclose(ours, theirs, atol=1e-4)

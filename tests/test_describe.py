@@ -9,11 +9,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import webvtt
@@ -22,6 +24,8 @@ from reelscribe import pipeline as api
 from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.stages import describe as describing
+from reelscribe.pipeline.stages.adopt import prepare_adoption
+from reelscribe.pipeline.stages.answering import Answerer
 
 Reelscribe = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -210,7 +214,9 @@ def test_a_long_video_has_a_timeline(
     assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
     if segments == "fixed:5s":
         assert [end - start for start, end in spans[:-1]] == [5.0] * (len(spans) - 1)
+    assert len(row["objects"]) == 5
     for part in row["segments"]:
+        assert len(part["objects"]) == 5
         assert part["actions"]
         assert part["caption"]
     best = {part["actions"][0]["label"] for part in row["segments"]}
@@ -229,6 +235,16 @@ def test_a_long_video_has_a_timeline(
     assert len(webvtt.from_srt(str(track.with_suffix(".srt"))).captions) == len(spans)
     # The second call encodes nothing.
     assert "0 encoded now" in reelscribe(*command).stdout
+
+
+def test_features_that_others_made_show_no_objects(trained: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "clip.npy", np.zeros((4, 1280), np.float32))
+    place = Place(cache=trained.cache, runner=Runner(workers=1, local=True))
+    head = Answerer.load(trained.action, place)
+    assert describing._with_objects([head])[1] is None
+    made = replace(head, origin=prepare_adoption(tmp_path, trained.cache))
+    heads, why = describing._with_objects([made])
+    assert (heads, why) == ([made], "its features were made elsewhere")
 
 
 def test_the_same_content_is_described_once_and_listed_twice(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,6 +159,17 @@ def test_the_best_stream_is_read(tmp_path: Path) -> None:
         frames = read_frames(path, Sampling(count=4), decoder=decoder)
         assert frames.frames_THWC.shape == (4, 96, 128, 3)
         assert numbers(frames) == [1, 4, 7, 10]
+
+
+def test_names_that_are_no_text_are_read(kinds: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff\xe9.mp4")
+    shutil.copy(kinds["closed.mp4"], path)
+    found = read_frames(path, Sampling(count=4))
+    assert found.decoder == "pyav"
+    same = read_frames(kinds["closed.mp4"], Sampling(count=4), decoder="pyav")
+    np.testing.assert_array_equal(found.frames_THWC, same.frames_THWC)
+    with pytest.raises(VideoError, match="cannot open a name that is not UTF-8"):
+        read_frames(path, Sampling(count=4), decoder="decord")
 
 
 def test_probe_counts_without_decoding(kinds: dict[str, Path]) -> None:

@@ -152,7 +152,10 @@ class _Run:
         for head in self.heads:
             found["actions" if head.manifest.task == "action" else "caption"] = head.by
             if head.objects and isinstance(head.origin, Encoding):
-                found["objects"] = f"{head.origin.backbone.name}, ImageNet"
+                pool = head.origin.backbone.pool
+                found["objects"] = f"{head.origin.backbone.name}, ImageNet" + (
+                    "" if head.objects.exact else f" (roughly: cells of {pool} overlap)"
+                )
         return found
 
     def _encode(self, videos: Sequence[Path], progress: Progress) -> dict[Path, str]:
