@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from reelscribe.pipeline.files import write_json, write_jsonl
+from reelscribe.pipeline.report.cards import video_page
 from reelscribe.pipeline.report.gallery import write_gallery
 from reelscribe.pipeline.report.run import write_run_page
 from reelscribe.pipeline.report.strips import strip_name
@@ -265,40 +266,79 @@ def test_the_gallery_is_used_by_keyboard_alone(context: BrowserContext, site: Pa
     page.keyboard.press("/")
     page.keyboard.type("clip")
     assert names(page) == ["clip10.mp4", "clip9.mp4"]
-    for _ in range(3):
+    for _ in range(4):
         page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.value") == "ok"
 
 
-def test_without_script_every_card_is_still_there(browser: Browser, site: Path) -> None:
+def test_without_script_every_video_is_still_listed(browser: Browser, site: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((site / "described" / "report" / "index.html").as_uri())
-    assert page.locator(".card").count() == 5
+    assert page.locator("ol.plain > li:visible").count() == 5
+    assert "moov atom not found" in page.locator("ol.plain").inner_text()
     assert not page.locator("#controls").is_visible()
     context.close()
 
 
-def test_a_thousand_cards_are_filtered_and_sorted_at_once(
-    context: BrowserContext, tmp_path: Path
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    records = [record(f"v/{i}.mp4", f"action{i % 40}", i / 3000) for i in range(3000)]
+    return write_gallery(tmp_path_factory.mktemp("many"), records, strips={}, title="M", about={})
+
+
+def test_thousands_of_cards_are_filtered_and_sorted_at_once(
+    context: BrowserContext, many: Path
 ) -> None:
-    records = [record(f"v/{i}.mp4", f"action{i % 40}", i / 1000) for i in range(1000)]
-    index = write_gallery(tmp_path, records, strips={}, title="Many", about={})
-    page = visit(context, index).page
+    page = visit(context, many).page
     took = page.evaluate(
         """() => {
             const start = performance.now();
-            const search = document.getElementById("search");
-            const sort = document.getElementById("sort");
-            search.value = "action7";
-            search.dispatchEvent(new Event("input", { bubbles: true }));
-            sort.value = "sure";
-            sort.dispatchEvent(new Event("change", { bubbles: true }));
+            for (const [id, value] of [["search", "action7"], ["sort", "sure"]]) {
+                document.getElementById(id).value = value;
+                document.getElementById(id).dispatchEvent(new Event("input", { bubbles: true }));
+            }
             document.body.getBoundingClientRect();
             return performance.now() - start;
         }"""
     )
-    assert page.locator(".card:visible").count() == 25
-    assert page.locator(".card:visible .name").first.text_content() == "967.mp4"
+    assert page.locator("#shown").inner_text() == "75 of 3,000 shown"
+    assert names(page)[:2] == ["2967.mp4", "2927.mp4"]
     assert took < 1000, f"{took:.0f} ms"
+
+
+def test_only_what_is_near_the_window_is_in_the_page(context: BrowserContext, many: Path) -> None:
+    page = visit(context, many).page
+    for place, name in {"0": "0.mp4", "document.documentElement.scrollHeight": "2999.mp4"}.items():
+        page.evaluate(f"scrollTo({{ top: {place}, behavior: 'instant' }})")
+        page.get_by_text(name, exact=True).wait_for()
+        assert page.locator(".card").count() < 300
+
+
+def test_a_card_that_the_keyboard_is_on_stays_however_far_one_scrolls(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    records = [record(f"v/{i}.mp4", "run", 0.5) for i in range(500)]
+    for one in records:
+        page_file = tmp_path / "report" / video_page(one["path"])
+        page_file.parent.mkdir(parents=True, exist_ok=True)
+        page_file.touch()
+    page = visit(context, write_gallery(tmp_path, records, strips={}, title="", about={})).page
+    page.locator("a.open").nth(2).focus()
+    page.evaluate("scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' })")
+    page.get_by_text("499.mp4", exact=True).wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "v/2.mp4"
+
+
+def test_confidence_is_filtered_from_both_ends(context: BrowserContext, site: Path) -> None:
+    page = visit(context, site / "described" / "report" / "index.html").page
+    level = page.get_by_label("Confidence")
+    for choice, expected in {
+        "70% or more": ["clip10.mp4", EVIL_NAME],
+        "below 50%": [],
+        "no action named": [LONG, "cut.mp4"],
+        "any": ["clip10.mp4", "clip9.mp4", EVIL_NAME, LONG, "cut.mp4"],
+    }.items():
+        level.select_option(choice)
+        assert names(page) == expected

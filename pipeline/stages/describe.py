@@ -21,6 +21,7 @@ from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.report.gallery import write_gallery
 from reelscribe.pipeline.segments import Segmentation, Span, together
 from reelscribe.pipeline.stages.answering import Answerer, Said, merged
+from reelscribe.pipeline.stages.pages import write_video_pages
 from reelscribe.pipeline.stages.strips import strips_of
 from reelscribe.pipeline.subtitles import write_subtitles
 
@@ -89,7 +90,7 @@ def describe(
             progress.stop()
             say(f"describe: interrupted, {len(records)} of {len(videos)} are in {lines.path}")
             raise
-    page = _write(out, records, run.contents, runs, place, parquet)
+    page = _write(out, records, run, runs, place, parquet)
     failed = sum(record["status"] == "failed" for record in records)
     return Described(records=records, page=page, encoded=run.encoded, failed=failed)
 
@@ -242,7 +243,7 @@ def _spoken(record: Mapping[str, Any]) -> str:
 def _write(
     out: Path,
     records: Sequence[Record],
-    contents: Mapping[Path, str],
+    run: _Run,
     runs: Mapping[str, Path],
     place: Place,
     parquet: bool,
@@ -251,12 +252,23 @@ def _write(
     if parquet:
         write_parquet(out / "results.parquet", records)
     write_subtitles(out / "subtitles", records)
-    strips = strips_of(contents, out / "report", place.runner)
-    about = {f"{task} model": str(run) for task, run in runs.items()}
+    report = out / "report"
+    drawn = strips_of(run.contents, report, place.runner)
+    strips = {str(video): name for video, name in drawn.items()}
+    about = {f"{task} model": str(path) for task, path in runs.items()}
+    write_video_pages(
+        report,
+        records,
+        heads=run.heads,
+        contents=run.contents,
+        segmentation=run.segmentation,
+        strips=strips,
+        about=about,
+    )
     return write_gallery(
         out,
         records,
-        strips={str(video): name for video, name in strips.items()},
+        strips=strips,
         title=f"{len(records)} videos, described",
         about=about,
     )
