@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
+from visiting import EVIL_CAPTION, EVIL_NAME, browser, context, needs_chromium, visit
 
 from reelscribe.pipeline.files import write_json, write_jsonl
 from reelscribe.pipeline.report.cards import video_page
@@ -19,22 +17,8 @@ from reelscribe.pipeline.report.run import write_run_page
 from reelscribe.pipeline.report.strips import strip_name
 from reelscribe.pipeline.report.summary import write_compare_page, write_demo_page
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-]
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-EVIL_NAME = "<img src=x onerror=alert(1)>.mp4"
-EVIL_CAPTION = "</script><script>alert(2)</script> \"' & <b>bold</b>"
+__all__ = ["browser", "context"]
+pytestmark = needs_chromium
 LONG = "a-name-with-no-place-to-break-" + "x" * 120 + ".mkv"
 PAGES = (
     "index.html",
@@ -43,52 +27,6 @@ PAGES = (
     "caption/report/index.html",
     "compare/report/index.html",
 )
-
-
-@dataclass(kw_only=True)
-class Visit:
-    """A page that is open, and what it did that it should not have."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    """Dialogs, console messages of any level, errors."""
-    requests: list[str] = field(default_factory=list)
-    """Every address that was asked for."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
-    yield context
-    context.close()
-
-
-def visit(context: BrowserContext, path: Path) -> Visit:
-    """Open ``path`` from disk and scroll to its end, so that lazy pictures load."""
-    seen = Visit(page=context.new_page())
-    seen.page.on("console", lambda message: seen.complaints.append(message.text))
-    seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    seen.page.on("request", lambda request: seen.requests.append(request.url))
-
-    def refuse(dialog: Any) -> None:
-        seen.complaints.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    seen.page.on("dialog", refuse)
-    seen.page.goto(path.as_uri())
-    seen.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-    seen.page.wait_for_load_state("networkidle")
-    seen.page.evaluate("scrollTo(0, 0)")
-    return seen
 
 
 def record(path: str, label: str, sure: float | None, **more: Any) -> dict[str, Any]:

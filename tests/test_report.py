@@ -238,7 +238,11 @@ def test_what_segments_say_is_searched_although_the_card_does_not_show_it(tmp_pa
 def test_abstaining_objects_and_ready_heads_are_said_where_a_record_has_them(
     tmp_path: Path,
 ) -> None:
-    more = {"actions": [], "abstained": "below 0.4", "ready": "a ready head of nine sports"}
+    more: dict[str, Any] = {
+        "actions": [],
+        "abstained": "below 0.4",
+        "ready": "a ready head of nine sports",
+    }
     more |= {"objects": [{"label": "sea lion", "probability": 0.5}]}
     root = gallery(tmp_path, record("a.mp4", **more))
     (row,) = rows(root)
