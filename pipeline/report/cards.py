@@ -189,3 +189,11 @@ def read_cards(out: Path) -> list[Card]:
     return [
         read_card(record, place, page=page, strips=strips) for place, record in enumerate(records)
     ]
+
+
+def strips_of_run(run: Path) -> dict[str, str]:
+    """Return the strips that a run's page may show: path of a clip -> relative to its report."""
+    report = run / "report"
+    strips_file = report / "strips.json"
+    strips = read_json(strips_file) if strips_file.is_file() else {}
+    return {path: name for path, name in strips.items() if (report / name).is_file()}

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -33,7 +34,7 @@ def write_page(
     *,
     script: str | None = None,
     policy: str = "",
-    style: str = "style.css",
+    style: Sequence[str] = ("style.css",),
     **values: object,
 ) -> Path:
     """Render ``template`` and write it to ``path``, whole or not at all.
@@ -43,7 +44,7 @@ def write_page(
         template: a file in ``templates/`` that extends ``base.html``.
         script: a file in ``templates/`` that the page carries and runs, or None.
         policy: what the page may load beside pictures, in the words of its Content-Security-Policy.
-        style: a file in ``templates/``, put behind ``base.css``.
+        style: files in ``templates/``, put behind ``base.css``.
         values: what the template names.
     """
     code = _asset(script) if script else ""
@@ -51,7 +52,7 @@ def write_page(
         _environment()
         .get_template(template)
         .render(
-            style=Markup(_asset("base.css") + _asset(style)),
+            style=Markup("".join(_asset(name) for name in ("base.css", *style))),
             script=Markup(code),
             script_policy=f"'sha256-{_sha256_base64(code)}'" if code else "'none'",
             policy=policy,

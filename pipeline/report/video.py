@@ -95,7 +95,7 @@ def write_video_page(
         path,
         "video.html",
         script="video.js",
-        style="video.css",
+        style=("video.css", "lanes.css"),
         policy="media-src 'self' file: data:; ",
         title=card.name,
         card=replace(card, strip=_up(card.strip)),
@@ -103,7 +103,7 @@ def write_video_page(
         track=_track(segments),
         segments=_bar(card) if card.duration else [],
         ticks=ticks(card.duration) if card.duration else [],
-        lanes=lanes(looks, card) if card.duration else [],
+        lanes=lanes(looks, card.duration, _spans(card)) if card.duration else [],
         words=_words(looks, card),
         beside=beside,
         about=about,
@@ -150,21 +150,26 @@ def _bar(card: Card) -> list[dict[str, Any]]:
     return found
 
 
-def lanes(looks: Sequence[Look], card: Card) -> list[Lane]:
-    """Return what the heads did along the video's time, one lane a question."""
-    assert card.duration
+def lanes(looks: Sequence[Look], duration: float, spans: Mapping[float, float]) -> list[Lane]:
+    """Return what the heads did along the video's time, one lane a question.
+
+    Args:
+        looks: what each head saw, segment after segment.
+        duration: of the video, in seconds.
+        spans: where each segment begins -> where it ends.
+    """
     found = []
     actions = [look for look in looks if look.task == "action"]
-    weights = _pieces(actions, card, [look.attention for look in actions])
+    weights = _pieces(actions, spans, [look.attention for look in actions])
     if weights:
         about = "where the head that names actions looked: the share of each frame"
-        found.append(bar_lane("Attention", about, weights, card.duration))
+        found.append(bar_lane("Attention", about, weights, duration))
     spoken = [look for look in looks if look.words]
     if len(spoken) > 1:
         means = [_mean(look.words.attention) for look in spoken if look.words]
         about = "where the head that writes captions looked: the mean over its words"
-        pieces = _pieces(spoken, card, means)
-        found.append(bar_lane("Attention of the captions", about, pieces, card.duration))
+        pieces = _pieces(spoken, spans, means)
+        found.append(bar_lane("Attention of the captions", about, pieces, duration))
     if not actions or not actions[0].readings:
         return found
     norms = {}
@@ -174,31 +179,35 @@ def lanes(looks: Sequence[Look], card: Card) -> list[Lane]:
         if any(one.layer for one in actions[0].readings):
             where = f"layer {reading.layer + 1}, {where}"
         gates = {
-            GATES[name]: _pieces(actions, card, [one.gates[name] for one in mine])
+            GATES[name]: _pieces(actions, spans, [one.gates[name] for one in mine])
             for name in sorted(reading.gates, key=list(GATES).index)
         }
         if gates:
             about = "how far the gates stand open, mean of the units: 1 open, 0 shut"
-            found.append(line_lane(f"Gates, {where}", about, gates, card.duration, high=1.0))
-        norms[where] = _pieces(actions, card, [one.norm for one in mine])
+            found.append(line_lane(f"Gates, {where}", about, gates, duration, high=1.0))
+        norms[where] = _pieces(actions, spans, [one.norm for one in mine])
     about = "the size of what the memory holds (the norm of the cell)"
-    found.append(line_lane("Memory", about, norms, card.duration))
+    found.append(line_lane("Memory", about, norms, duration))
     return found
 
 
-def _pieces(
-    looks: Sequence[Look], card: Card, values: Sequence[Sequence[float] | None]
-) -> list[Piece]:
+def _spans(card: Card) -> dict[float, float]:
     assert card.duration
-    spans = {one.start: one.end for one in card.segments}
+    return {one.start or 0.0: one.end or card.duration for one in card.segments}
+
+
+def _pieces(
+    looks: Sequence[Look],
+    spans: Mapping[float, float],
+    values: Sequence[Sequence[float] | None],
+) -> list[Piece]:
     found = []
     for look, mine in zip(looks, values, strict=True):
         if mine is None:
             continue
         # The segment that a look belongs to is the last that begins before its first frame.
-        start = max((s for s in spans if s is not None and s <= look.times[0]), default=0.0)
-        end = spans.get(start) or card.duration
-        found.append(Piece(start=start, end=end, times=look.times, values=mine))
+        start = max((start for start in spans if start <= look.times[0]), default=min(spans))
+        found.append(Piece(start=start, end=spans[start], times=look.times, values=mine))
     return found
 
 
