@@ -3,7 +3,8 @@
 Reads and writes nothing. The gates are computed here from the weights, by the equations of the
 papers, and reproduce the states of torch's fused networks; the tests hold them to 1e-5.
 
-Shapes: T frames, D features a frame, H values a state of one direction, K classes.
+Shapes: T frames, D features a frame, H values a state of one direction, K classes, B clips of one
+length where several are traced at once.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Trace:
     """From 0, the one that reads the features."""
     backwards: bool
     gates: dict[str, Tensor]
-    """Name -> (T, H), each value 0 to 1: ``input forget output``, ``reset update``, or nothing."""
+    """Name -> (T, H), each value 0 to 1: ``input forget output``, ``reset update``, or nothing.
+
+    Of several clips (T, B, H), here and below."""
     cell_TH: Tensor | None
     """The LSTM's memory; None where there is none beside the state."""
     state_TH: Tensor
@@ -37,10 +40,12 @@ class Trace:
 def trace(cell: Recurrent, feats_TD: Tensor) -> list[Trace]:
     """Return what each layer and direction of a recurrent cell did with one clip.
 
+    Or with several of one length at once: features (T, B, D).
+
     Raises:
         ValueError: the features are not (T, D) of the cell's width.
     """
-    if feats_TD.ndim != 2 or feats_TD.shape[1] != cell.dim or not len(feats_TD):
+    if feats_TD.ndim not in (2, 3) or feats_TD.shape[-1] != cell.dim or not len(feats_TD):
         raise ValueError(f"expected features (T, {cell.dim}), got {tuple(feats_TD.shape)}")
     steps = {nn.LSTM: _lstm, nn.GRU: _gru, nn.RNN: _rnn}
     step = next(found for kind, found in steps.items() if isinstance(cell.net, kind))
@@ -54,7 +59,7 @@ def trace(cell: Recurrent, feats_TD: Tensor) -> list[Trace]:
                 for backwards in ([False, True] if net.bidirectional else [False])
             ]
             traces += both
-            inputs_TD = torch.cat([one.state_TH for one in both], dim=1)
+            inputs_TD = torch.cat([one.state_TH for one in both], dim=-1)
     return traces
 
 
@@ -70,7 +75,7 @@ def _direction(
     biases = [getattr(net, f"{kind}_{name}") for kind in ("bias_ih", "bias_hh")]
     # torch keeps one matrix for all gates, one below the other.
     sums_TG = inputs_TD @ weights[0].T + biases[0]
-    state_H = memory_H = torch.zeros(net.hidden_size)
+    state_H = memory_H = torch.zeros(*inputs_TD.shape[1:-1], net.hidden_size)
     rows = []
     order = range(len(inputs_TD) - 1, -1, -1) if backwards else range(len(inputs_TD))
     for t in order:
@@ -92,7 +97,7 @@ def _lstm(
     from_input: Tensor, from_state: Tensor, state_H: Tensor, memory_H: Tensor
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000."""
-    i, f, g, o = (from_input + from_state).chunk(4)
+    i, f, g, o = (from_input + from_state).chunk(4, -1)
     gates = {"input": i.sigmoid(), "forget": f.sigmoid(), "output": o.sigmoid()}
     memory_H = gates["forget"] * memory_H + gates["input"] * g.tanh()
     return gates, gates["output"] * memory_H.tanh(), memory_H
@@ -102,7 +107,7 @@ def _gru(
     from_input: Tensor, from_state: Tensor, state_H: Tensor, memory_H: Tensor
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Cho et al. 2014, as torch has it: the reset gate is applied after the matrix."""
-    (ri, ui, ni), (rs, us, ns) = from_input.chunk(3), from_state.chunk(3)
+    (ri, ui, ni), (rs, us, ns) = from_input.chunk(3, -1), from_state.chunk(3, -1)
     gates = {"reset": (ri + rs).sigmoid(), "update": (ui + us).sigmoid()}
     new_H = (ni + gates["reset"] * ns).tanh()
     return gates, (1 - gates["update"]) * new_H + gates["update"] * state_H, memory_H

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
+from visiting import EVIL_CAPTION, EVIL_NAME, browser, context, needs_chromium, visit
 
 from reelscribe.pipeline.files import write_json, write_jsonl
+from reelscribe.pipeline.report.cards import video_page
 from reelscribe.pipeline.report.gallery import write_gallery
 from reelscribe.pipeline.report.run import write_run_page
 from reelscribe.pipeline.report.strips import strip_name
 from reelscribe.pipeline.report.summary import write_compare_page, write_demo_page
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-]
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-EVIL_NAME = "<img src=x onerror=alert(1)>.mp4"
-EVIL_CAPTION = "</script><script>alert(2)</script> \"' & <b>bold</b>"
+__all__ = ["browser", "context"]
+pytestmark = needs_chromium
 LONG = "a-name-with-no-place-to-break-" + "x" * 120 + ".mkv"
 PAGES = (
     "index.html",
@@ -42,52 +27,6 @@ PAGES = (
     "caption/report/index.html",
     "compare/report/index.html",
 )
-
-
-@dataclass(kw_only=True)
-class Visit:
-    """A page that is open, and what it did that it should not have."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    """Dialogs, console messages of any level, errors."""
-    requests: list[str] = field(default_factory=list)
-    """Every address that was asked for."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
-    yield context
-    context.close()
-
-
-def visit(context: BrowserContext, path: Path) -> Visit:
-    """Open ``path`` from disk and scroll to its end, so that lazy pictures load."""
-    seen = Visit(page=context.new_page())
-    seen.page.on("console", lambda message: seen.complaints.append(message.text))
-    seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    seen.page.on("request", lambda request: seen.requests.append(request.url))
-
-    def refuse(dialog: Any) -> None:
-        seen.complaints.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    seen.page.on("dialog", refuse)
-    seen.page.goto(path.as_uri())
-    seen.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-    seen.page.wait_for_load_state("networkidle")
-    seen.page.evaluate("scrollTo(0, 0)")
-    return seen
 
 
 def record(path: str, label: str, sure: float | None, **more: Any) -> dict[str, Any]:
@@ -265,40 +204,79 @@ def test_the_gallery_is_used_by_keyboard_alone(context: BrowserContext, site: Pa
     page.keyboard.press("/")
     page.keyboard.type("clip")
     assert names(page) == ["clip10.mp4", "clip9.mp4"]
-    for _ in range(3):
+    for _ in range(4):
         page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.value") == "ok"
 
 
-def test_without_script_every_card_is_still_there(browser: Browser, site: Path) -> None:
+def test_without_script_every_video_is_still_listed(browser: Browser, site: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((site / "described" / "report" / "index.html").as_uri())
-    assert page.locator(".card").count() == 5
+    assert page.locator("ol.plain > li:visible").count() == 5
+    assert "moov atom not found" in page.locator("ol.plain").inner_text()
     assert not page.locator("#controls").is_visible()
     context.close()
 
 
-def test_a_thousand_cards_are_filtered_and_sorted_at_once(
-    context: BrowserContext, tmp_path: Path
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    records = [record(f"v/{i}.mp4", f"action{i % 40}", i / 3000) for i in range(3000)]
+    return write_gallery(tmp_path_factory.mktemp("many"), records, strips={}, title="M", about={})
+
+
+def test_thousands_of_cards_are_filtered_and_sorted_at_once(
+    context: BrowserContext, many: Path
 ) -> None:
-    records = [record(f"v/{i}.mp4", f"action{i % 40}", i / 1000) for i in range(1000)]
-    index = write_gallery(tmp_path, records, strips={}, title="Many", about={})
-    page = visit(context, index).page
+    page = visit(context, many).page
     took = page.evaluate(
         """() => {
             const start = performance.now();
-            const search = document.getElementById("search");
-            const sort = document.getElementById("sort");
-            search.value = "action7";
-            search.dispatchEvent(new Event("input", { bubbles: true }));
-            sort.value = "sure";
-            sort.dispatchEvent(new Event("change", { bubbles: true }));
+            for (const [id, value] of [["search", "action7"], ["sort", "sure"]]) {
+                document.getElementById(id).value = value;
+                document.getElementById(id).dispatchEvent(new Event("input", { bubbles: true }));
+            }
             document.body.getBoundingClientRect();
             return performance.now() - start;
         }"""
     )
-    assert page.locator(".card:visible").count() == 25
-    assert page.locator(".card:visible .name").first.text_content() == "967.mp4"
+    assert page.locator("#shown").inner_text() == "75 of 3,000 shown"
+    assert names(page)[:2] == ["2967.mp4", "2927.mp4"]
     assert took < 1000, f"{took:.0f} ms"
+
+
+def test_only_what_is_near_the_window_is_in_the_page(context: BrowserContext, many: Path) -> None:
+    page = visit(context, many).page
+    for place, name in {"0": "0.mp4", "document.documentElement.scrollHeight": "2999.mp4"}.items():
+        page.evaluate(f"scrollTo({{ top: {place}, behavior: 'instant' }})")
+        page.get_by_text(name, exact=True).wait_for()
+        assert page.locator(".card").count() < 300
+
+
+def test_a_card_that_the_keyboard_is_on_stays_however_far_one_scrolls(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    records = [record(f"v/{i}.mp4", "run", 0.5) for i in range(500)]
+    for one in records:
+        page_file = tmp_path / "report" / video_page(one["path"])
+        page_file.parent.mkdir(parents=True, exist_ok=True)
+        page_file.touch()
+    page = visit(context, write_gallery(tmp_path, records, strips={}, title="", about={})).page
+    page.locator("a.open").nth(2).focus()
+    page.evaluate("scrollTo({ top: document.documentElement.scrollHeight, behavior: 'instant' })")
+    page.get_by_text("499.mp4", exact=True).wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "v/2.mp4"
+
+
+def test_confidence_is_filtered_from_both_ends(context: BrowserContext, site: Path) -> None:
+    page = visit(context, site / "described" / "report" / "index.html").page
+    level = page.get_by_label("Confidence")
+    for choice, expected in {
+        "70% or more": ["clip10.mp4", EVIL_NAME],
+        "below 50%": [],
+        "no action named": [LONG, "cut.mp4"],
+        "any": ["clip10.mp4", "clip9.mp4", EVIL_NAME, LONG, "cut.mp4"],
+    }.items():
+        level.select_option(choice)
+        assert names(page) == expected

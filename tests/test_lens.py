@@ -35,6 +35,17 @@ def numbers(cell: Recurrent, name: str) -> torch.Tensor:
     return dict(cell.net.named_parameters())[name].data
 
 
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_several_clips_at_once_are_traced_as_each_by_itself(name: str) -> None:
+    cell = recurrent(name, layers=2, bidirectional=True)
+    feats_TBD = torch.randn(T, 3, D)
+    for n in range(3):
+        for one, alone in zip(trace(cell, feats_TBD), trace(cell, feats_TBD[:, n]), strict=True):
+            torch.testing.assert_close(one.state_TH[:, n], alone.state_TH)
+            for gate, values_TH in alone.gates.items():
+                torch.testing.assert_close(one.gates[gate][:, n], values_TH)
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])

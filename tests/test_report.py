@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from reelscribe.pipeline.files import write_json, write_jsonl
-from reelscribe.pipeline.report.gallery import read_cards, write_gallery
+from reelscribe.pipeline.report.cards import read_cards
+from reelscribe.pipeline.report.gallery import write_gallery
 from reelscribe.pipeline.report.pages import clock, count, percent, relative_url, took
 from reelscribe.pipeline.report.plots import confusion, training_curves
 from reelscribe.pipeline.report.run import score_card, write_run_page
@@ -100,6 +101,13 @@ def record(path: str, **more: Any) -> dict[str, Any]:
 
 
 FAILED = {"path": "b/cut.mp4", "status": "failed", "reason": "moov atom not found"}
+
+
+def rows(root: Element) -> list[dict[str, Any]]:
+    """Return what a gallery's script makes its cards of."""
+    (data,) = [script for script in find(root, "script") if script.get("id") == "records"]
+    found: list[dict[str, Any]] = json.loads(data.text or "")
+    return found
 
 
 def gallery(
@@ -204,29 +212,43 @@ def test_numbers_and_links_are_shown_as_people_read_them(shown: str, expected: s
 
 def test_a_card_shows_the_surest_action_first_and_the_caption(tmp_path: Path) -> None:
     root = gallery(tmp_path, record("trips/sea.mp4"), FAILED)
-    ok, failed = find(root, "li", "card")
-    assert [text(bar) for bar in find(find(ok, "ul", "bars")[0], "li")] == [
-        "run 75.0%",
-        "wave 25.0%",
-    ]
-    assert [bar.attrib["style"] for bar in find(ok, "i")] == ["width:75.0%", "width:25.0%"]
-    assert text(find(ok, "h3")[0]) == "trips/sea.mp4"
-    assert text(find(ok, "p", "caption")[0]) == "a person runs"
-    assert text(find(ok, "p", "length")[0]) == "7.5 s"
-    assert text(find(failed, "p", "reason")[0]) == "moov atom not found"
+    ok, failed = rows(root)
+    assert ok["actions"] == [["run", 0.75], ["wave", 0.25]]
+    assert (ok["folder"], ok["name"], ok["caption"]) == ("trips/", "sea.mp4", "a person runs")
+    assert ok["duration"] == 7.5
+    assert failed["reason"] == "moov atom not found"
     assert text(find(root, "p", "lead")[0]) == "2 videos, 7.5 s in all: 1 described, 1 failed."
     assert [text(option) for option in find(root, "option")][:2] == ["any", "run (1)"]
+    # Without a script the same is there as a list.
+    assert [text(line) for line in find(find(root, "ol", "plain")[0], "li")] == [
+        "trips/sea.mp4 run 75.0% a person runs",
+        "b/cut.mp4 moov atom not found",
+    ]
 
 
-def test_segments_are_listed_with_their_times(tmp_path: Path) -> None:
-    segment = {
-        "start": 0,
-        "end": 61,
-        "actions": [{"label": "run", "probability": 1}],
-        "caption": "hi",
+def test_what_segments_say_is_searched_although_the_card_does_not_show_it(tmp_path: Path) -> None:
+    parts = [
+        {"start": 0, "end": 61, "actions": [{"label": "swim", "probability": 1}], "caption": "hi"},
+        {"start": 61, "end": 70, "actions": [], "caption": "a person runs"},
+    ]
+    (row,) = rows(gallery(tmp_path, record("a.mp4", segments=parts)))
+    assert (row["segments"], row["also"].split()) == (2, ["swim", "hi"])
+
+
+def test_abstaining_objects_and_ready_heads_are_said_where_a_record_has_them(
+    tmp_path: Path,
+) -> None:
+    more: dict[str, Any] = {
+        "actions": [],
+        "abstained": "below 0.4",
+        "ready": "a ready head of nine sports",
     }
-    root = gallery(tmp_path, record("a.mp4", segments=[segment]))
-    assert text(find(root, "ol", "segments")[0]) == "0.0 s to 1:01 run: hi"
+    more |= {"objects": [{"label": "sea lion", "probability": 0.5}]}
+    root = gallery(tmp_path, record("a.mp4", **more))
+    (row,) = rows(root)
+    assert (row["reason"], row["objects"]) == ("below 0.4", [["sea lion", 0.5]])
+    assert row["ready"] == "a ready head of nine sports"
+    assert "abstained 1" in text(find(root, "fieldset")[0])
 
 
 def test_names_captions_labels_and_reasons_are_text_and_never_markup(tmp_path: Path) -> None:
@@ -236,17 +258,18 @@ def test_names_captions_labels_and_reasons_are_text_and_never_markup(tmp_path: P
         actions=[{"label": '"><svg onload=alert(3)>', "probability": 1.0}],
     )
     root = gallery(tmp_path, evil, FAILED | {"reason": EVIL_CAPTION})
-    assert text(find(root, "h3")[0]) == f"a/{EVIL_NAME}"
-    assert text(find(root, "p", "caption")[0]) == EVIL_CAPTION
-    assert text(find(root, "p", "reason")[0]) == EVIL_CAPTION
-    assert len(find(root, "script")) == 1
+    ok, failed = rows(root)
+    assert (ok["name"], ok["caption"], failed["reason"]) == (EVIL_NAME, EVIL_CAPTION, EVIL_CAPTION)
+    assert EVIL_CAPTION in text(find(root, "ol", "plain")[0])
+    assert [one.get("type") for one in find(root, "script")] == ["application/json", None]
     assert not find(root, "img")
     assert not [node for node in root.iter() if any(name[:2] == "on" for name in node.attrib)]
 
 
 def test_a_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path) -> None:
     root = gallery(tmp_path, record("caf\udce9.mp4"))
-    assert text(find(root, "h3")[0]) == "caf\\udce9.mp4"
+    assert rows(root)[0]["name"] == "caf\\udce9.mp4"
+    assert "caf\\udce9.mp4" in text(find(root, "ol", "plain")[0])
 
 
 def test_two_videos_of_one_stem_keep_their_own_strips(tmp_path: Path) -> None:
@@ -256,13 +279,14 @@ def test_two_videos_of_one_stem_keep_their_own_strips(tmp_path: Path) -> None:
         (tmp_path / "report" / one).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (1000, 96)).save(tmp_path / "report" / one)
     root = gallery(tmp_path, *(record(path) for path in strips), strips=strips)
-    sources = [find(card, "img")[0].attrib["src"] for card in find(root, "li", "card")]
-    assert sources == [f"strips/{one * 32}.jpg" for one in "ab"]
+    assert [row["strip"] for row in rows(root)] == [
+        [f"strips/{one * 32}.jpg", 1000, 96] for one in "ab"
+    ]
 
 
 def test_a_strip_that_is_not_there_leaves_no_hole(tmp_path: Path) -> None:
     root = gallery(tmp_path, record("a.mp4"), strips={"a.mp4": "strips/gone.jpg"})
-    assert not find(root, "img")
+    assert "strip" not in rows(root)[0]
 
 
 def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -27,13 +28,23 @@ NOTHING = "n/a"
 """What stands where a number is missing or is not finite."""
 
 
-def write_page(path: Path, template: str, *, script: str | None = None, **values: object) -> Path:
+def write_page(
+    path: Path,
+    template: str,
+    *,
+    script: str | None = None,
+    policy: str = "",
+    style: Sequence[str] = ("style.css",),
+    **values: object,
+) -> Path:
     """Render ``template`` and write it to ``path``, whole or not at all.
 
     Args:
         path: the HTML file to write; its folder is made.
         template: a file in ``templates/`` that extends ``base.html``.
         script: a file in ``templates/`` that the page carries and runs, or None.
+        policy: what the page may load beside pictures, in the words of its Content-Security-Policy.
+        style: files in ``templates/``, put behind ``base.css``.
         values: what the template names.
     """
     code = _asset(script) if script else ""
@@ -41,15 +52,18 @@ def write_page(path: Path, template: str, *, script: str | None = None, **values
         _environment()
         .get_template(template)
         .render(
-            style=Markup(_asset("style.css")),
+            style=Markup("".join(_asset(name) for name in ("base.css", *style))),
             script=Markup(code),
             script_policy=f"'sha256-{_sha256_base64(code)}'" if code else "'none'",
+            policy=policy,
             **values,
         )
     )
     # A file name may hold bytes that are not UTF-8; Python keeps them as lone surrogates. The page
     # shows those as \udcXX, which can be searched for, and stays a valid page.
-    write_whole(path, html.encode("utf-8", "backslashreplace"))
+    data = html.encode("utf-8", "backslashreplace")
+    if not path.is_file() or path.read_bytes() != data:
+        write_whole(path, data)
     return path
 
 
@@ -73,6 +87,7 @@ def _environment() -> Environment:
     return env
 
 
+@cache
 def _asset(name: str) -> str:
     # Read and not rendered: CSS and JavaScript have braces that jinja would take for its own.
     return (TEMPLATES / name).read_text(encoding="utf-8")

@@ -266,3 +266,28 @@ def compare_bars(
         if percents:
             axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         return svg(figure, f"{metric} of {len(rows)} cells, with 95% intervals and the floor")
+
+
+def reliability(bins: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return how often answers of each confidence are right, a dot the larger the more of them.
+
+    Args:
+        bins: ``confidence`` and ``right`` (fractions) and ``clips`` of each bin.
+    """
+    most = max(row["clips"] for row in bins)
+    with drawing():
+        figure = Figure(figsize=(3.6, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
+        xs, ys = ([row[key] for row in bins] for key in ("confidence", "right"))
+        axes.plot(xs, ys, color=ACCENT, linewidth=1)
+        for row in bins:
+            size = 3 + 7 * (row["clips"] / most) ** 0.5
+            axes.plot([row["confidence"]], [row["right"]], "o", color=ACCENT, markersize=size)
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("right")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_xlim(0, 1.03)
+        axes.set_ylim(-0.03, 1.03)
+        return svg(figure, f"Confidence against being right, in {len(bins)} bins")

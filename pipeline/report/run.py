@@ -7,7 +7,6 @@ know are left alone, keys that are missing leave their part of the page out.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,14 @@ from typing import Any
 
 from reelscribe.pipeline.files import read_json, read_jsonl
 from reelscribe.pipeline.report.captions import NAMES, caption_view, named
+from reelscribe.pipeline.report.cards import strips_of_run
+from reelscribe.pipeline.report.examples import action_parts, caption_parts
+from reelscribe.pipeline.report.glimpses import read_glimpses
 from reelscribe.pipeline.report.pages import count, finite, number, percent, write_page
-from reelscribe.pipeline.report.plots import confusion, training_curves
+from reelscribe.pipeline.report.plots import reliability, training_curves
 
 METRICS = {"action": ("top1", "top-1 accuracy"), "caption": ("CIDEr", "CIDEr")}
 """Task -> the key in scores.json that is its score, and what to call it."""
-
-EXAMPLES = 6
-"""How many of the best, of the worst and of the most confident mistakes are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,12 +190,16 @@ def write_run_page(run: Path) -> Path:
     return write_page(
         run / "report" / "index.html",
         "run.html",
+        style=("style.css", "lanes.css"),
         title=_title(scores, run),
         facts=_facts(scores),
         card=card,
         curves=training_curves(read_jsonl(run / "metrics.jsonl")),
-        action=_action_parts(scores, predictions) if scores["task"] == "action" else None,
-        caption=_caption_parts(predictions) if scores["task"] == "caption" else None,
+        action=action_parts(scores, predictions) if scores["task"] == "action" else None,
+        caption=caption_parts(predictions) if scores["task"] == "caption" else None,
+        calibration=_calibration(scores.get("calibration")),
+        glimpses=read_glimpses(run),
+        strips=strips_of_run(run),
         view=_caption_view(scores, list(scored.values())),
         alarms=[str(alarm) for alarm in scores.get("alarms") or ()],
         subset=bool(scores.get("subset")),
@@ -205,6 +208,17 @@ def write_run_page(run: Path) -> Path:
         failed=failures(scores.get("failed")),
         config=config.read_text(encoding="utf-8", errors="replace") if config.is_file() else "",
     )
+
+
+def _calibration(found: object) -> dict[str, Any] | None:
+    if not isinstance(found, Mapping) or not found.get("bins"):
+        return None
+    return {
+        "plot": reliability(found["bins"]),
+        "error": percent(found.get("ece")),
+        "answered": percent(found.get("answered")),
+        "right": percent(found.get("answered_top1")),
+    }
 
 
 def _title(scores: Mapping[str, Any], run: Path) -> str:
@@ -235,45 +249,6 @@ def failures(failed: object) -> list[tuple[str, str]]:
     return found
 
 
-def _action_parts(
-    scores: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    matrix, labels = scores.get("confusion") or [], scores.get("labels") or []
-    square = bool(labels) and [len(row) for row in matrix] == [len(labels)] * len(labels)
-    per_class = sorted((scores.get("per_class") or {}).items(), key=lambda item: -(item[1] or 0))
-    return {
-        "matrix": confusion(matrix, labels) if square else "",
-        "large": len(labels) > 24,
-        "confused": _confused(matrix, labels) if square else [],
-        "per_class": [(label, value, percent(value)) for label, value in per_class],
-        "mistakes": _mistakes(predictions),
-    }
-
-
-def _confused(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> list[dict[str, Any]]:
-    pairs: list[dict[str, Any]] = [
-        {"true": labels[i], "guess": labels[j], "hits": hits, "of": sum(row)}
-        for i, row in enumerate(matrix)
-        for j, hits in enumerate(row)
-        if i != j and hits
-    ]
-    return sorted(pairs, key=lambda pair: -pair["hits"])[:EXAMPLES]
-
-
-def _mistakes(predictions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    wrong: list[dict[str, Any]] = [
-        {
-            "path": row.get("path") or row.get("id") or "?",
-            "true": row.get("label"),
-            "guess": row["ranked"][0].get("label"),
-            "sure": finite(row["ranked"][0].get("probability")) or 0.0,
-        }
-        for row in predictions
-        if row.get("ranked") and row.get("label") not in (None, row["ranked"][0].get("label"))
-    ]
-    return sorted(wrong, key=lambda row: row["sure"], reverse=True)[:EXAMPLES]
-
-
 def _caption_view(
     scores: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any] | None:
@@ -282,19 +257,3 @@ def _caption_view(
     return caption_view(
         scores, {name: [row[name] for row in rows] for name in NAMES if name in rows[0]}
     )
-
-
-def _caption_parts(predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    said = Counter(str(row.get("caption") or "") for row in predictions)
-    often, times = said.most_common(1)[0] if said else ("", 0)
-    scored = [row for row in predictions if finite(row.get("CIDEr")) is not None]
-    scored.sort(key=lambda row: -row["CIDEr"])
-    half = min(EXAMPLES, len(scored) // 2)
-    return {
-        "videos": len(predictions),
-        "distinct": len(said),
-        "often": often,
-        "times": times,
-        "best": scored[: half or len(scored)],
-        "worst": scored[::-1][:half],
-    }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscribe.pipeline.files import read_json
-from reelscribe.pipeline.report.gallery import Card, read_cards
+from reelscribe.pipeline.report.cards import Card, read_cards
 from reelscribe.pipeline.report.pages import (
     NOTHING,
     count,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from reelscribe.datasets.sampling import Sampling
 from reelscribe.decoders.action import ActionHead
@@ -105,11 +106,17 @@ class Answerer:
             return shots(features.feats_TD, features.pts_T, duration)
         return [Span(start=0.0, end=duration)]
 
+    def given(self, feats_TD: NDArray[np.float32]) -> Tensor:
+        """Return features as the head takes them; nobody knows the category of a user's video."""
+        tensor_TD = torch.from_numpy(np.ascontiguousarray(feats_TD))
+        told = (self.manifest.head.get("side") or {}).get("kind") == CATEGORY
+        return with_category(tensor_TD, None) if told else tensor_TD
+
     def say(self, feats: Sequence[NDArray[np.float32]]) -> list[Said]:
         """Return what the head says of each sequence of features (T, D)."""
         if not feats:
             return []
-        tensors = [torch.from_numpy(np.ascontiguousarray(feats_TD)) for feats_TD in feats]
+        tensors = [self.given(feats_TD) for feats_TD in feats]
         if isinstance(self.head, ActionHead):
             labels = self.manifest.labels
             found = judged(self.head, labels, self.manifest.calibration, tensors)
@@ -121,8 +128,6 @@ class Answerer:
                 for row_K, why in found
             ]
         else:
-            if (self.manifest.head.get("side") or {}).get("kind") == CATEGORY:
-                tensors = [with_category(feats_TD, None) for feats_TD in tensors]
             told = tell(self.head, self.manifest.vocabulary, tensors, **self.manifest.search)
             said = [Said(caption=one.caption) for one in told]
         return [

@@ -25,6 +25,7 @@ from reelscribe.pipeline.said import Said, merged
 from reelscribe.pipeline.segments import Segmentation, Span
 from reelscribe.pipeline.stages.answering import Answerer
 from reelscribe.pipeline.stages.encode import Encoding
+from reelscribe.pipeline.stages.pages import write_video_pages
 from reelscribe.pipeline.stages.strips import strips_of
 from reelscribe.pipeline.subtitles import write_subtitles
 
@@ -246,14 +247,25 @@ def _write(
     if parquet:
         write_parquet(out / "results.parquet", records)
     write_subtitles(out / "subtitles", records)
-    strips = strips_of(run.contents, out / "report", place.runner)
     about = {what: who for what, who in run.by.items() if who}
     if any(who.startswith("ready ") for who in about.values()):
         about["ready heads"] = "ship with Reelscribe, know little: see docs/model_card.md"
+    report = out / "report"
+    drawn = strips_of(run.contents, report, place.runner)
+    strips = {str(video): name for video, name in drawn.items()}
+    write_video_pages(
+        report,
+        records,
+        heads=run.heads,
+        contents=run.contents,
+        segmentation=run.segmentation,
+        strips=strips,
+        about=about,
+    )
     return write_gallery(
         out,
         records,
-        strips={str(video): name for video, name in strips.items()},
+        strips=strips,
         title=f"{len(records)} videos, described",
         about=about,
     )

@@ -2,7 +2,7 @@
 
 Reads the run's ``predictions.jsonl`` (answers and truths) and the training labels or captions,
 which decide the floor; writes ``scores.json``, ``missing.txt``, for captions ``per_video.jsonl``,
-and ``report/index.html``. No test clip decides anything.
+and ``report/``. No test clip decides anything.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from reelscribe.pipeline.metrics.captions import NOTE, CaptionScores, score_capt
 from reelscribe.pipeline.metrics.card import caption_card
 from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.run import write_run_page
+from reelscribe.pipeline.stages.illustrate import illustrate
 
 VERSION = 4
 
@@ -74,6 +75,7 @@ def evaluate(config: Config, material: Material, run: Path) -> dict[str, Any]:
     scores = {**about, **scored}
     write_whole(run / "missing.txt", "".join(f"{name}\n" for name in split.missing))
     write_json(run / "scores.json", scores)
+    illustrate(material, run)
     write_run_page(run)
     say(summary(scores))
     for alarm in scores.get("alarms", ()):

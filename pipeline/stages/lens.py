@@ -87,11 +87,11 @@ def look(
         if clip in report.contents:
             store = FeatureStore(encoding.store)
             features = read_features(store, clip, report.contents[clip], encoding)
-            feats_TD, pts_T = _picked(head, features)
+            feats_TD, pts_T = picked(head, features)
             times = [round(float(second), 3) for second in pts_T]
             heads = {str(manifest.head["cell"]): head, **others}
             seen.append(
-                {"path": str(clip), "times": times, **_look(heads, manifest, feats_TD, label)}
+                {"path": str(clip), "times": times, **look_at(heads, manifest, feats_TD, label)}
             )
     if not seen:
         reason = next(iter(report.failed.values()), "none was named")
@@ -107,16 +107,24 @@ def _action(run: Path) -> tuple[ActionHead, Manifest]:
     return head, manifest
 
 
-def _picked(head: ActionHead, features: Features) -> tuple[Tensor, Tensor]:
+def picked(head: ActionHead, features: Features) -> tuple[Tensor, Tensor]:
     """Return the frames that the head reads, and their times."""
     columns = np.column_stack((features.feats_TD, features.pts_T))
     picked_BTD, _ = head.pick(torch.from_numpy(columns)[None], torch.tensor([len(columns)]))
     return picked_BTD[0, :, :-1].float(), picked_BTD[0, :, -1]
 
 
-def _look(
+def look_at(
     heads: Mapping[str, ActionHead], manifest: Manifest, feats_TD: Tensor, label: str | None
 ) -> dict[str, Any]:
+    """Return what lens.json holds of one clip; gradients are of all heads, the rest of the first.
+
+    Args:
+        heads: cell -> head; all of one manifest's classes.
+        manifest: the first one's.
+        feats_TD: the frames that it reads.
+        label: the class whose loss the gradients are of; None for the most probable one.
+    """
     head = next(iter(heads.values()))
     answers_TK = arriving(head, feats_TD)
     number = manifest.labels.index(label) if label is not None else int(answers_TK[-1].argmax())
