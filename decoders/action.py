@@ -69,6 +69,7 @@ class ActionHead(nn.Module):
 
     With ``both_ways`` the second half of the classes are those of the first half backwards: a clip
     is then asked about as it is and reversed, and the mean of both is the answer.
+    With ``thin`` and ``phases`` it is asked about so many times, at other moments each time.
     Features come in any width and scale, so they are normalised first (see scaling.py).
     With the cell ``none`` there is no memory to pool, so the pool is the mean whatever is asked:
     a config goes from ``lstm`` to its baseline in one word.
@@ -89,18 +90,22 @@ class ActionHead(nn.Module):
         thin: int = 0,
         both_ways: bool = False,
         variational: bool = False,
+        phases: int = 1,
     ) -> None:
         super().__init__()
         if classes < 2:
             raise ValueError(f"an action head tells 2 or more classes apart, got {classes}")
         if thin < 0:
             raise ValueError(f"thin is a number of frames, or 0 for all of them; got {thin}")
+        if phases < 1 or (phases > 1 and not thin):
+            raise ValueError(f"phases is at least 1, and more than 1 with thin alone; got {phases}")
         if both_ways and classes % 2:
             raise ValueError(
                 f"both_ways needs as many classes forwards as backwards, got {classes} in all; it "
                 "goes with data.reversed"
             )
         self.dim, self.classes, self.thin, self.both_ways = dim, classes, thin, both_ways
+        self.phases = phases
         self.norm = create_norm(norm, dim)
         self.dropout = nn.Dropout(dropout)
         self.drop_inputs = SequenceDropout(dropout) if variational else self.dropout
@@ -123,18 +128,20 @@ class ActionHead(nn.Module):
         """Look at the training clips, (T, D) each, before the training: what the norm must know."""
         self.norm.measure(feats)
 
-    def pick(self, feats_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+    def pick(
+        self, feats_BTD: Tensor, lengths_B: Tensor, within: float = 0.5
+    ) -> tuple[Tensor, Tensor]:
         """Return ``thin`` frames of each clip, or all: one out of each of as many equal pieces.
 
-        It is the middle one, but a random one while training: the same clip at other moments. A
-        clip of fewer frames is read whole.
+        It is the middle one, or that after the share ``within`` of its piece, but while training a
+        random one: the same clip at other moments. A clip of fewer frames is read whole.
         """
         most = int(lengths_B.max())
         if not self.thin or most <= self.thin:
             return feats_BTD, lengths_B
         counts_B = lengths_B.clamp_max(self.thin)
         shape = (len(feats_BTD), self.thin)
-        within_BN = torch.rand(shape) if self.training else torch.full(shape, 0.5)
+        within_BN = torch.rand(shape) if self.training else torch.full(shape, within)
         pieces_BN = (torch.arange(self.thin) + within_BN).to(feats_BTD.device)
         picks_BN = (pieces_BN * (lengths_B / counts_B)[:, None].to(pieces_BN)).long()
         # Clips that are not thinned have pieces of one frame.
@@ -149,7 +156,16 @@ class ActionHead(nn.Module):
             ValueError: the shapes do not fit, or a length is not within 1 to T.
         """
         frame_mask(feats_BTD, lengths_B, dim=self.dim)
-        feats_BTD, lengths_B = self.pick(feats_BTD, lengths_B)
+        if self.training or self.phases == 1:
+            return self._answer(*self.pick(feats_BTD, lengths_B))
+        each = [
+            self._answer(*self.pick(feats_BTD, lengths_B, (phase + 0.5) / self.phases))
+            for phase in range(self.phases)
+        ]
+        # The mean of the probabilities.
+        return torch.stack([logits_BK.log_softmax(1) for logits_BK in each]).logsumexp(0)
+
+    def _answer(self, feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         logits_BK = self._read(feats_BTD, lengths_B)
         if self.both_ways and not self.training:
             # Of a clip's reverse, "X backwards" says the same as "X" of the clip itself.

@@ -14,7 +14,7 @@ from reelscribe.pipeline.config import (
     parse_section,
 )
 from reelscribe.pipeline.finding import find_videos
-from reelscribe.pipeline.inputs import Place, load_split
+from reelscribe.pipeline.inputs import Place, encode_mirrored, load_split
 from reelscribe.pipeline.settings import Settings
 from reelscribe.pipeline.stages.encode import (
     Origin,
@@ -73,6 +73,9 @@ def encode_command(
     else:
         videos = find_videos(what)
     report = encode_with_progress(videos, encoding, place.runner, what="encode", unit="videos")
+    if configs:
+        config = load_config(configs[0], overrides)
+        encode_mirrored(config, split, encoding, report.contents, place.runner)
     if out is not None:
         roots = [load_config(configs[0], overrides).data.root] if configs else what
         store = FeatureStore(place.cache)

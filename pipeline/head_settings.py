@@ -52,6 +52,8 @@ class ActionConfig(_HeadConfig):
     each dimension over the training frames, ``motion`` keeps what sets frames of a clip apart."""
     thin: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0
     """Read this many of a clip's frames, at random moments while training; 0 reads all."""
+    phases: Few = 1
+    """With ``thin``: answer so many times, from other moments each time, and take the mean."""
     both_ways: bool = False
     """With ``data.reversed``: answer from the clip and its reverse together."""
     variational: bool = False

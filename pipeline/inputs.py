@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -207,12 +207,7 @@ def gather(config: Config, split: Split, place: Place) -> Material:
     clips = list(split.clips())
     paths = [clip.path for clip in clips]
     report = encode_with_progress(paths, encoding, place.runner, what="encode", unit="clips")
-    mirrored = mirrored_view(config, encoding)
-    if mirrored is not None:
-        learnt_from = [c.path for c in (*split.train, *split.val) if c.path in report.contents]
-        encode_with_progress(
-            learnt_from, mirrored, place.runner, what="encode mirrored", unit="clips"
-        )
+    mirrored = encode_mirrored(config, split, encoding, report.contents, place.runner)
     stop()  # What trains next has the machine for itself.
     say(f"encode: {report.encoded} encoded, {len(report.contents) - report.encoded} from the store")
     split, leaks = guard_leaks(split, report.contents, config.data.leaks)
@@ -226,6 +221,17 @@ def gather(config: Config, split: Split, place: Place) -> Material:
         mirrored=mirrored,
         categories=getattr(config.head, "side", None) == CATEGORY,
     )
+
+
+def encode_mirrored(
+    config: Config, split: Split, encoding: Origin, contents: Collection[Path], runner: Runner
+) -> Encoding | None:
+    """Encode the mirrored views of the clips that are learnt from, where the config wants them."""
+    mirrored = mirrored_view(config, encoding)
+    if mirrored is not None:
+        paths = [clip.path for clip in (*split.train, *split.val) if clip.path in contents]
+        encode_with_progress(paths, mirrored, runner, what="encode mirrored", unit="clips")
+    return mirrored
 
 
 def mirrored_view(config: Config, encoding: Origin) -> Encoding | None:

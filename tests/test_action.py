@@ -209,3 +209,20 @@ def test_both_ways_a_clip_and_its_reverse_get_answers_that_are_each_others() -> 
 def test_both_ways_needs_two_halves() -> None:
     with pytest.raises(ValueError, match="as many classes forwards as backwards, got 3 in all"):
         ActionHead(dim=DIM, classes=3, both_ways=True)
+
+
+def test_phases_are_the_mean_answer_of_the_moments_between() -> None:
+    """Four of eight frames, twice: frames 0 2 4 6, and frames 1 3 5 7."""
+    torch.manual_seed(0)
+    once = ActionHead(dim=DIM, classes=3, hidden=8).eval()
+    twice = ActionHead(dim=DIM, classes=3, hidden=8, thin=4, phases=2).eval()
+    twice.load_state_dict(once.state_dict())
+    feats_BTD, lengths_B = torch.randn(2, 8, DIM), torch.tensor([8, 8])
+    even_BK, odd_BK = (once(feats_BTD[:, k::2], torch.tensor([4, 4])).softmax(1) for k in (0, 1))
+    found_BK = twice(feats_BTD, lengths_B).softmax(1)
+    torch.testing.assert_close(found_BK, (even_BK + odd_BK) / 2)
+
+
+def test_phases_without_thin_are_refused() -> None:
+    with pytest.raises(ValueError, match="more than 1 with thin alone; got 4"):
+        ActionHead(dim=DIM, classes=3, phases=4)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from reelscribe.pipeline.averaging import Average, decay_at
+from reelscribe.pipeline.checkpoint import load_head
+from reelscribe.pipeline.config import load_config
+from reelscribe.pipeline.execute import Runner
+from reelscribe.pipeline.inputs import Place
+from reelscribe.pipeline.runs import train_run
 
 
 def one_number(value: float = 0.0) -> nn.Linear:
@@ -81,3 +89,23 @@ def test_it_goes_on_from_what_was_saved() -> None:
 def test_a_decay_of_one_would_never_learn() -> None:
     with pytest.raises(ValueError, match=r"training.ema is 1.0; it must be at least 0 and below 1"):
         Average(one_number(), 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "recipe"), [("action", "theatre"), ("caption", "theatre_captions")]
+)
+def test_a_run_of_either_task_keeps_the_average(
+    trained: Any, tmp_path: Path, task: str, recipe: str
+) -> None:
+    """The same training but for the average: near the weights of that without it, and not them."""
+    config = load_config(
+        Path(recipe), [*trained.settings(task), f"output={tmp_path}", "training.ema=0.3"]
+    )
+    train_run(config, Place(cache=trained.cache, runner=Runner(workers=1, local=True)))
+    plain, averaged = (
+        torch.cat([p.detach().flatten() for p in load_head(run)[0].parameters()])
+        for run in (getattr(trained, task), tmp_path)
+    )
+    far = (averaged - plain).norm() / plain.norm()
+    assert 0 < far < 0.05
