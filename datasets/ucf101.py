@@ -17,6 +17,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from reelscribe.datasets import checks, tables
@@ -269,6 +270,19 @@ def _about_disk(
         text = f"{len(stray):,} videos on disk are in no list and will not be used"
         yield Finding(level="warning", text=text, examples=tuple(stray[:5]))
     yield from tables.about_files(files)
+    folders = {path.parent.name for path in tables.walk_videos(source.root)}
+    unknown = sorted(folders.difference(lists.classes))
+    if unknown:
+        text = f"{len(unknown)} folders with videos are no class of classInd.txt"
+        hints = (get_close_matches(name, lists.classes, n=1) for name in unknown[:5])
+        yield Finding(
+            level="warning",
+            text=text,
+            examples=tuple(
+                name + "".join(f": did you mean {near}?" for near in hint)
+                for name, hint in zip(unknown[:5], hints, strict=True)
+            ),
+        )
     dropped = [name for name in lists.classes if not on_disk[name]]
     if dropped:
         text = f"{len(dropped)} classes have no clip on disk and are left out of the labels"

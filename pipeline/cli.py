@@ -162,11 +162,21 @@ def plan(
 
 
 @app.command()
-def doctor(config: ConfigPath, overrides: Set = None, as_json: Json = False) -> None:
+def doctor(
+    config: ConfigPath,
+    overrides: Set = None,
+    read: Annotated[
+        bool, typer.Option("--read", help="Open every clip too: some hundred a second and core.")
+    ] = False,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
     """Is this copy of the dataset whole and right?
 
-    Example: `reelscribe doctor ucf101 --set data.root=data/UCF-101`
+    Example: `reelscribe doctor ucf101 --read --set data.root=data/UCF-101`
     """
+    from functools import partial
+
     from reelscribe.datasets.catalog import DATASETS
     from reelscribe.pipeline.config import load_config
     from reelscribe.pipeline.inputs import source
@@ -175,9 +185,13 @@ def doctor(config: ConfigPath, overrides: Set = None, as_json: Json = False) -> 
 
     settings = load_config(config, overrides or [])
     dataset = resolve(DATASETS, settings.data.dataset, "dataset")
-    found = [
-        finding for one in splits_of(settings) for finding in dataset.examine(source(one.data))
-    ]
+    sources = [source(one.data) for one in splits_of(settings)]
+    found = [finding for one in sources for finding in dataset.examine(one)]
+    if read:
+        from reelscribe.pipeline.readable import about_reading
+
+        runner = place(None, workers, None, local=True).runner
+        found += about_reading([partial(dataset.load, one) for one in sources], runner)
     findings = list(dict.fromkeys(found))  # What is true of the disk is true of each split.
     show_findings(findings, as_json)
     if any(finding.level == "error" for finding in findings):

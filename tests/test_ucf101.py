@@ -192,10 +192,13 @@ def test_doctor_finds_what_is_wrong(source: Source) -> None:
     (archery / "v_Archery_g10_c01.avi").write_bytes(b"")
     (source.root / "Extra").mkdir()
     (source.root / "Extra" / "v_Extra_g01_c01.avi").write_text("x")
+    (source.root / "Archry").mkdir()
+    (source.root / "Archry" / "v_Archery_g01_c01.avi").write_text("y")
     findings = list(examine(source))
     warnings = texts(findings, "warning")
     assert "1 of 100 listed clips are not on disk ('Archery/v_Archery_g09_c01',)" in warnings
-    assert "1 videos on disk are in no list and will not be used ('Extra/v_Extra_g01" in warnings
+    assert "2 videos on disk are in no list and will not be used ('Archry/v_Archery_g01" in warnings
+    assert "2 folders with videos are no class of classInd.txt ('Archry: did you" in warnings
     assert "v_Archery_g25_c01 (train) = Archery/v_Archery_g01_c01 (test)" in warnings
     assert "1 files are empty" in texts(findings, "error")
 
