@@ -110,6 +110,8 @@ class TrainingConfig(Settings):
     """The gradient's norm is cut to this, and what it was is logged; 0 cuts nothing."""
     scheduled_sampling: Share = 0.0
     """For captions: the share of words that the head reads as it would have written them itself."""
+    by_length: bool = False
+    """For captions: batches of captions of like length, which pads less and so is faster."""
     scst_epochs: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0
     """For captions: epochs of self-critical training on CIDEr-D behind those on the loss."""
     scst_lr: Positive = 1e-4

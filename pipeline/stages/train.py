@@ -217,6 +217,7 @@ def _task(
             max_words=config.head.max_words,
             label_smoothing=smoothing,
             scheduled_sampling=config.training.scheduled_sampling,
+            by_length=config.training.by_length,
         ), shared
     shared["labels"] = material.split.labels
     namer = Manifest(**shared).build()
