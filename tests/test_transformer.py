@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -12,6 +15,15 @@ from reelscribe.decoders.vocabulary import END, PAD, START
 
 FEATS = torch.rand(2, 5, 6, generator=torch.Generator().manual_seed(0))
 LENGTHS = torch.tensor([5, 3])
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on many threads, and much slower on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def make(layers: int = 2, dropout: float = 0.5) -> TransformerTeller:
