@@ -116,6 +116,8 @@ class TrainingConfig(Settings):
     """For captions: epochs of self-critical training on CIDEr-D behind those on the loss."""
     scst_lr: Positive = 1e-4
     """Its rate: about a tenth of ``lr``."""
+    scst_baseline: Literal["greedy", "samples"] = "greedy"
+    """What a caption is held against: the greedy one, or the mean of the others drawn."""
 
 
 class Config(Settings):

@@ -122,7 +122,7 @@ def _critical(
     before = {name: value.detach().clone() for name, value in task.head.state_dict().items()}
     changes = {"epochs": settings.scst_epochs, "lr": settings.scst_lr}
     settings = settings.model_copy(update=changes | {"patience": settings.scst_epochs})
-    critic = SelfCritical(task)
+    critic = SelfCritical(task, baseline=settings.scst_baseline)
     validate = start is not None
     state = _fit(config, material, critic, run / "scst", settings, resume=resume, validate=validate)
     if start is None:
