@@ -62,8 +62,8 @@ def alarms(scores: Mapping[str, Any], epochs: Sequence[Mapping[str, float]]) -> 
         )
     if score is not None and greedy is not None and score < NOISE * greedy:
         found.append(
-            f"the search is worse than greedy: CIDEr {score:.3f} against {greedy:.3f}; lower "
-            "head.beam, or raise head.length_penalty where its captions are short"
+            f"the search is worse than greedy: CIDEr {score:.3f} against {greedy:.3f}; set "
+            "head.beam to auto, or raise head.length_penalty where its captions are short"
         )
     return found + _too_long(epochs)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os.path
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -77,10 +77,14 @@ class TrainingConfig(AugmentConfig):
     others are read again for each batch. Only speed depends on it."""
     scheduled_sampling: Share = 0.0
     """For captions: the share of words that the head reads as it would have written them itself."""
+    by_length: bool = False
+    """For captions: batches of captions of like length, which pads less and so is faster."""
     scst_epochs: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0
     """For captions: epochs of self-critical training on CIDEr-D behind those on the loss."""
     scst_lr: Positive = 1e-4
     """Its rate: about a tenth of ``lr``."""
+    scst_baseline: Literal["greedy", "samples"] = "greedy"
+    """What a caption is held against: the greedy one, or the mean of the others drawn."""
 
 
 class Config(Settings):

@@ -2,15 +2,17 @@
 
 Rennie et al. 2017, https://arxiv.org/abs/1612.00563: captions are drawn from the head; those with a
 higher CIDEr-D than the head's greedy caption of the same clip are made likelier, the others less
-likely. Cross-entropy comes first: an untrained head draws nothing that any reference would reward.
+likely. Or they are held against each other: the mean of a clip's other captions in greedy's place
+(Luo 2020, https://arxiv.org/abs/2003.09971). Cross-entropy comes first: an untrained head draws
+nothing that any reference would reward.
 Reads and writes nothing.
 
-Shapes: B captions (SAMPLES a clip), L words, V words of the vocabulary.
+Shapes: C clips, S captions drawn of each, B of all, L words, V words of the vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -30,8 +32,8 @@ class SelfCritical:
 
     measure = "CIDEr"
 
-    def __init__(self, task: CaptionTask) -> None:
-        self.task, self.head = task, task.head
+    def __init__(self, task: CaptionTask, *, baseline: str = "greedy") -> None:
+        self.task, self.head, self.baseline = task, task.head, baseline
         self.rewards = Rewards(
             {
                 i: [" ".join(tokenise(text)) for text in clip.captions]
@@ -69,22 +71,29 @@ class SelfCritical:
         return self.task.validate()
 
     def _draw(self, batch: list[Example]) -> tuple[list[list[int]], Tensor]:
-        """Return SAMPLES captions a clip, and by how much each is better than the greedy one."""
-        limit, words = self.task.max_words, self.task.vocabulary.words
+        """Return SAMPLES captions a clip, and by how much each is better than its baseline."""
+        limit = self.task.max_words
         feats_BTD, lengths_B = pad([clip.feats_TD for clip in batch], self.task.device)
-        base = [one.words for one in greedy(self.head, feats_BTD, lengths_B, max_words=limit)]
         drawn = sample(
             self.head,
             feats_BTD.repeat_interleave(SAMPLES, 0),
             lengths_B.repeat_interleave(SAMPLES, 0),
             max_words=limit,
         )
-        numbers = [self.number[id(clip)] for clip in batch]
-        said = [" ".join(words[i] for i in one) for one in (*drawn, *base)]
-        repeated = [number for number in numbers for _ in range(SAMPLES)]
-        rewards = torch.from_numpy(self.rewards([*repeated, *numbers], said)).float()
-        better_B = rewards[: len(drawn)] - rewards[len(drawn) :].repeat_interleave(SAMPLES)
-        return drawn, better_B.to(self.task.device)
+        rewards_CS = self._rewards(batch, drawn).view(len(batch), SAMPLES)
+        if self.baseline == "samples":
+            base_CS = (rewards_CS.sum(1, keepdim=True) - rewards_CS) / (SAMPLES - 1)
+        else:
+            first = greedy(self.head, feats_BTD, lengths_B, max_words=limit)
+            base_CS = self._rewards(batch, [one.words for one in first])[:, None]
+        return drawn, (rewards_CS - base_CS).flatten().to(self.task.device)
+
+    def _rewards(self, batch: list[Example], said: Sequence[Sequence[int]]) -> Tensor:
+        """Return CIDEr-D of as many captions of each clip as there are, clip after clip."""
+        each, words = len(said) // len(batch), self.task.vocabulary.words
+        numbers = [self.number[id(clip)] for clip in batch for _ in range(each)]
+        texts = [" ".join(words[i] for i in one) for one in said]
+        return torch.from_numpy(self.rewards(numbers, texts)).float()
 
     def _logprobs(
         self, feats_BTD: Tensor, lengths_B: Tensor, drawn: list[list[int]]

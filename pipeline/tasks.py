@@ -25,6 +25,9 @@ from reelscribe.pipeline.views import Views
 VAL_CAPTIONS = 5
 """Captions a validation clip whose loss is taken; its CIDEr always has all of them."""
 
+POOL = 50
+"""Batches that are put by length together."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Example:
@@ -150,11 +153,12 @@ class CaptionTask:
         max_words: int,
         label_smoothing: float = 0.0,
         scheduled_sampling: float = 0.0,
+        by_length: bool = False,
     ) -> None:
         self.device = device()
         self.head = head.to(self.device)
         self.train, self.val = train, val
-        self.scheduled_sampling = scheduled_sampling
+        self.scheduled_sampling, self.by_length = scheduled_sampling, by_length
         self.vocabulary, self.max_words = vocabulary, max_words
         self.batch, self.label_smoothing = batch, label_smoothing
         self.pairs = self._pairs(train)
@@ -163,10 +167,19 @@ class CaptionTask:
         self.steps = -(-len(self.pairs) // batch)
 
     def batches(self, generator: torch.Generator) -> Iterator[list[Pair]]:
-        """Yield every pair of a training clip and one of its captions once."""
+        """Yield every pair of a training clip and one of its captions once.
+
+        With ``by_length`` the pairs are shuffled, put by length within POOL batches, and these
+        batches shuffled: less is read and written that pads a short caption beside a long one.
+        """
         order = torch.randperm(len(self.pairs), generator=generator)
-        for numbers in chunks(len(self.pairs), self.batch, order):
-            yield [self.pairs[i] for i in numbers]
+        pool = self.batch * POOL if self.by_length else self.batch
+        for numbers in chunks(len(self.pairs), pool, order):
+            if self.by_length:
+                numbers.sort(key=lambda i: len(self.pairs[i][1]))
+            batches = list(chunks(len(numbers), self.batch))
+            for which in torch.randperm(len(batches), generator=generator).tolist():
+                yield [self.pairs[numbers[i]] for i in batches[which]]
 
     def names(self, batch: list[Pair]) -> list[str]:
         """Return the ids of the clips."""

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from reelscribe.decoders.caption import CaptionHead
-from reelscribe.decoders.search import sample
+from reelscribe.decoders.search import greedy, sample
 from reelscribe.decoders.vocabulary import END, START, Vocabulary
 from reelscribe.pipeline import training
 from reelscribe.pipeline.config import TrainingConfig
 from reelscribe.pipeline.selfcritical import SAMPLES, SelfCritical
-from reelscribe.pipeline.tasks import CaptionTask, Example
+from reelscribe.pipeline.tasks import CaptionTask, Example, pad
 from reelscribe.pipeline.training import fit
 
 WORDS = ("red", "green", "blue", "white", "black", "grey", "pink", "brown")
@@ -88,13 +88,36 @@ def score(task: CaptionTask) -> float:
     return task.validate()[0]
 
 
-def test_it_raises_cider_over_its_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("baseline", ["greedy", "samples"])
+def test_it_raises_cider_over_its_start(tmp_path: Path, baseline: str) -> None:
     task = trained(tmp_path / "loss")
     before = score(task)
     settings = TrainingConfig(epochs=30, lr=0.003, patience=30)
-    state = fit(SelfCritical(task), settings, tmp_path / "scst", made_of="x")
+    critic = SelfCritical(task, baseline=baseline)
+    state = fit(critic, settings, tmp_path / "scst", made_of="x")
     assert state.best_score > before + 0.5
     assert score(task) == pytest.approx(state.best_score)
+
+
+@torch.no_grad()
+def test_a_caption_is_held_against_greedys_or_against_the_others(tmp_path: Path) -> None:
+    with torch.enable_grad():
+        task = trained(tmp_path)
+    for baseline in ("greedy", "samples"):
+        critic = SelfCritical(task, baseline=baseline)
+        batch = next(critic.batches(torch.Generator().manual_seed(0)))
+        task.head.eval()
+        torch.manual_seed(0)
+        drawn, better_B = critic._draw(batch)
+        scores = critic._rewards(batch, drawn).view(len(batch), SAMPLES).tolist()
+        feats_BTD, lengths_B = pad([clip.feats_TD for clip in batch], task.device)
+        first = greedy(task.head, feats_BTD, lengths_B, max_words=task.max_words)
+        alone = critic._rewards(batch, [one.words for one in first]).tolist()
+        for i, row in enumerate(scores):
+            for k, score in enumerate(row):
+                others = (sum(row) - score) / (SAMPLES - 1)
+                held = alone[i] if baseline == "greedy" else others
+                assert float(better_B[i * SAMPLES + k]) == pytest.approx(score - held, abs=1e-5)
 
 
 @torch.no_grad()

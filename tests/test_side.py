@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -15,6 +17,15 @@ FEATS = torch.rand(2, 5, 6, generator=torch.Generator().manual_seed(0))
 LENGTHS = torch.tensor([5, 3])
 WORDS = torch.tensor([[START, 4], [START, 4]])
 ACTION = {"cell": "gru", "hidden": 4, "norm": "standard"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on many threads, and much slower on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def make(family: str, side: dict[str, object], dim: int = 6) -> Teller:

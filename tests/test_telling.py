@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,15 @@ from reelscribe.pipeline.tasks import CaptionTask, Example
 from reelscribe.pipeline.telling import BEAMS, PENALTIES, choose_search, tell
 
 TEXTS = ("a cat sits", "a dog runs off", "two birds fly", "a man sings a song")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on many threads, and much slower on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

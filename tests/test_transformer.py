@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
 
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from reelscribe.decoders.search import greedy
 from reelscribe.decoders.teller import create_teller
 from reelscribe.decoders.transformer import TransformerTeller
-from reelscribe.decoders.vocabulary import PAD, START
+from reelscribe.decoders.vocabulary import END, PAD, START
 
 FEATS = torch.rand(2, 5, 6, generator=torch.Generator().manual_seed(0))
 LENGTHS = torch.tensor([5, 3])
 
 
-def make(layers: int = 2) -> TransformerTeller:
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on many threads, and much slower on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def make(layers: int = 2, dropout: float = 0.5) -> TransformerTeller:
     torch.manual_seed(0)
-    head = create_teller(
-        family="transformer", dim=6, words=9, cell="transformer", hidden=32, embed=12, layers=layers
-    )
+    sizes = {"dim": 6, "words": 9, "hidden": 32, "embed": 12, "layers": layers}
+    head = create_teller(family="transformer", cell="transformer", dropout=dropout, **sizes)
     assert isinstance(head, TransformerTeller)
     return head.eval()
 
@@ -66,3 +79,21 @@ def test_every_weight_learns() -> None:
     head = make().train()
     head(FEATS, LENGTHS, torch.tensor([[START, 4], [START, 7]])).square().sum().backward()
     assert all(parameter.grad is not None for parameter in head.parameters())
+
+
+def test_learns_eight_captions_by_heart() -> None:
+    head = make(layers=1, dropout=0.0)
+    feats_BTD = torch.rand(8, 4, 6, generator=torch.Generator().manual_seed(1))
+    lengths_B = torch.tensor([4, 3, 2, 1, 4, 3, 2, 4])
+    captions = [tuple(4 + (3 * i + k * (i + 1)) % 5 for k in range(1 + i % 4)) for i in range(8)]
+    words_BL = torch.full((8, 6), PAD)
+    for row, words in zip(words_BL, captions, strict=True):
+        row[: len(words) + 2] = torch.tensor([START, *words, END])
+    optimizer = torch.optim.Adam(head.parameters(), lr=3e-3)
+    for _ in range(150):
+        logits_BLV = head(feats_BTD, lengths_B, words_BL[:, :-1])
+        loss = cross_entropy(logits_BLV.flatten(0, 1), words_BL[:, 1:].flatten(), ignore_index=PAD)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    assert [one.words for one in greedy(head, feats_BTD, lengths_B, max_words=5)] == captions

@@ -8,40 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from reelscribe.decoders.action import ActionHead
-from reelscribe.decoders.vocabulary import Vocabulary
-from reelscribe.pipeline.augment import Augment
-from reelscribe.pipeline.beside import BESIDE, build_teller, contents
+from reelscribe.pipeline.beside import contents
 from reelscribe.pipeline.boards import Board
 from reelscribe.pipeline.calibration import summary
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
+from reelscribe.pipeline.fresh import fresh_task
 from reelscribe.pipeline.holding import Room
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.judging import calibrated
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.selfcritical import SelfCritical
 from reelscribe.pipeline.speed import compiler_errors
-from reelscribe.pipeline.tasks import ActionTask, CaptionTask, Example
-from reelscribe.pipeline.telling import choose_search, measure
+from reelscribe.pipeline.tasks import ActionTask, CaptionTask
+from reelscribe.pipeline.telling import choose_search
 from reelscribe.pipeline.training import State, finished, fit
-from reelscribe.pipeline.views import Views
 
 VERSION = 2
 """Raise it when the same settings would now train another head."""
 
 NO_RECIPE = {"memory", "compile"}
 """Settings that are for speed; at most the last digits of a head depend on them."""
-
-SEARCH = ("max_words", "beam", "length_penalty", "no_repeat")
-"""Settings of the caption head that only decide how it is asked."""
 
 
 def made_of(config: Config, material: Material) -> dict[str, Any]:
@@ -78,7 +70,7 @@ def train_head(
         )
     if not train or not val:
         raise ValueError("no clip of the training or of the validation part could be encoded")
-    task, manifest = _task(config, material, train, val)
+    task, manifest = fresh_task(config, material, train, val)
     state = _fit(config, material, task, run, resume=resume, curves=curves, validate=True)
     critical = _critical(config, material, task, run, state, resume=resume, curves=curves)
     chosen = _chosen(config, task)
@@ -88,7 +80,7 @@ def train_head(
         say(summary(calibration))
     if config.training.refit:
         # Its own folder: a resumed training finds the first pass ended and goes on with this one.
-        task, manifest = _task(config, material, train, val, learn=[*train, *val])
+        task, manifest = fresh_task(config, material, train, val, learn=[*train, *val])
         _fit(config, material, task, run / "refit", resume=resume, curves=curves, validate=False)
         if critical.get("kept"):
             _critical(config, material, task, run / "refit", None, resume=resume, curves=curves)
@@ -147,7 +139,7 @@ def _critical(
     before = {name: value.detach().clone() for name, value in task.head.state_dict().items()}
     changes = {"epochs": settings.scst_epochs, "lr": settings.scst_lr}
     settings = settings.model_copy(update=changes | {"patience": settings.scst_epochs})
-    critic = SelfCritical(task)
+    critic = SelfCritical(task, baseline=settings.scst_baseline)
     validate = start is not None
     state = _fit(
         config,
@@ -215,68 +207,3 @@ def _fit(
             told=told,
             heard=progress.note,
         )
-
-
-def _task(
-    config: Config,
-    material: Material,
-    train: Sequence[Example],
-    val: Sequence[Example],
-    *,
-    learn: Sequence[Example] | None = None,
-) -> tuple[ActionTask | CaptionTask, dict[str, Any]]:
-    """Return the task with a fresh head, and what its manifest will hold.
-
-    ``learn`` are the clips that are trained on, where they are others than ``train``; the
-    vocabulary comes from ``train`` in either case.
-    """
-    learn = train if learn is None else learn
-    head_settings = config.head.model_dump(
-        mode="json", exclude={"task", *SEARCH, *BESIDE, "min_count"}
-    )
-    shared: dict[str, Any] = {
-        "task": config.head.task,
-        "dim": train[0].feats_TD.shape[1],
-        "head": head_settings,
-        "recipe": material.recipe.settings,
-        "frames": config.frames.model_dump(mode="json", exclude_none=True),
-        "encoder": config.encoder.model_dump(mode="json"),
-        "search": {},
-        "calibration": {},
-        "trained": {},
-    }
-    batch, smoothing = config.training.batch, config.training.label_smoothing
-    torch.manual_seed(config.training.seed)
-    if isinstance(config.head, CaptionConfig):
-        texts = [text for clip in train for text in clip.captions]
-        vocabulary = Vocabulary.build(texts, min_count=config.head.min_count)
-        search = {name: getattr(config.head, name) for name in SEARCH}
-        # What "auto" stands for is known when the training is over; predict writes it.
-        search |= {"beam": 1} if search["beam"] == "auto" else {}
-        shared |= {"words": tuple(vocabulary.words), "search": search}
-        teller = build_teller(config.head, shared, vocabulary, material)
-        measure(teller, learn)
-        return CaptionTask(
-            teller,
-            learn,
-            val,
-            vocabulary,
-            batch=batch,
-            max_words=config.head.max_words,
-            label_smoothing=smoothing,
-            scheduled_sampling=config.training.scheduled_sampling,
-        ), shared
-    shared["labels"] = material.split.labels
-    namer = Manifest(**shared).build()
-    assert isinstance(namer, ActionHead)
-    namer.measure(Views(learn))
-    namer.familiar.learn(Views(learn), [one.label for one in learn])
-    return ActionTask(
-        namer,
-        learn,
-        val,
-        batch=batch,
-        label_smoothing=smoothing,
-        augment=Augment.of(config.training),
-        class_weights=config.training.class_weights,
-    ), shared

@@ -40,12 +40,12 @@ from reelscribe.decoders.vocabulary import PAD, tokenise
 from reelscribe.pipeline.checkpoint import read_manifest
 from reelscribe.pipeline.config import Config, load_config
 from reelscribe.pipeline.files import read_jsonl, write_json
+from reelscribe.pipeline.fresh import fresh_task
 from reelscribe.pipeline.inputs import gather, load_split
 from reelscribe.pipeline.metrics.cider import CiderD
 from reelscribe.pipeline.options import place
 from reelscribe.pipeline.runs import train_run
 from reelscribe.pipeline.stages.evaluate import evaluate
-from reelscribe.pipeline.stages.train import _task
 from reelscribe.pipeline.tasks import CaptionTask
 
 WIDTH, STEPS, NOISE = 256, 8, 1.0
@@ -192,7 +192,7 @@ def measure(
     seconds = perf_counter() - began
     material = gather(config, load_split(config), here)
     train, val = (material.examples(material.clips(part)) for part in ("train", "val"))
-    task, _ = _task(config, material, train, val)
+    task, _ = fresh_task(config, material, train, val)
     assert isinstance(task, CaptionTask)
     words = sum(len(words_L) - 1 for _, words_L in task.pairs)
     epochs = read_jsonl(config.output / "metrics.jsonl")

@@ -34,12 +34,13 @@ from reelscribe.decoders.vocabulary import tokenise
 from reelscribe.pipeline.checkpoint import Manifest, save_head
 from reelscribe.pipeline.config import CaptionConfig, Config, load_config
 from reelscribe.pipeline.files import read_jsonl, write_json
+from reelscribe.pipeline.fresh import fresh_task
 from reelscribe.pipeline.inputs import Material, gather, load_split
 from reelscribe.pipeline.metrics.cider import CiderD, best_constant
 from reelscribe.pipeline.options import place
 from reelscribe.pipeline.repeats import with_seed
 from reelscribe.pipeline.stages.predict import predict
-from reelscribe.pipeline.stages.train import _task, train_head
+from reelscribe.pipeline.stages.train import train_head
 from reelscribe.pipeline.training import fit
 
 FOLDS = 5
@@ -126,7 +127,7 @@ def learn(config: Config, material: Material) -> None:
         train_head(config, material, config.output)
         return
     train, val = (material.examples(material.clips(part)) for part in ("train", "val"))
-    task, manifest = _task(config, material, train, val, learn=[*train, *val])
+    task, manifest = fresh_task(config, material, train, val, learn=[*train, *val])
     fit(task, config.training, config.output, made_of="", validate=False)
     save_head(config.output, task.head, Manifest(**manifest))
 
