@@ -163,8 +163,10 @@ def test_names_that_are_no_text_are_described(
     folder = tmp_path / "odd"
     folder.mkdir()
     names = [b"\xff\xfe.mp4", b"line\nend.mp4", b"-dash.mp4", b"x" * 251 + b".mp4"]
-    for name in names:
-        shutil.copy(source, folder / os.fsdecode(name))
+    for number, name in enumerate(names, 2):
+        # Bytes that nobody has seen: each is decoded under its own name.
+        boxes = b"\0\0\0\x08free" * number
+        (folder / os.fsdecode(name)).write_bytes(source.read_bytes() + boxes)
     command = ["describe", folder, "--out", "out", "--local", "--action", trained.action]
     ended = reelscribe(*command)
     assert ended.returncode == 0, ended.stderr
