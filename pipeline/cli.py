@@ -84,6 +84,9 @@ def describe(
         str, typer.Option(help="How long videos are cut: none, shots or fixed:10s.")
     ] = "none",
     parquet: Annotated[bool, typer.Option("--parquet", help="results.parquet too.")] = False,
+    previews: Annotated[
+        bool, typer.Option("--previews", help="Small copies of what browsers do not play.")
+    ] = False,
     workers: Workers = None,
     ray_address: RayAddress = None,
     local: Local = False,
@@ -98,7 +101,14 @@ def describe(
 
     where = place(cache, workers, ray_address, local)
     found = run(
-        sources, out, where, action=action, caption=caption, segments=segments, parquet=parquet
+        sources,
+        out,
+        where,
+        action=action,
+        caption=caption,
+        segments=segments,
+        parquet=parquet,
+        previews=previews,
     )
     if as_json:
         typer.echo(json.dumps(list(found.records), indent=2))

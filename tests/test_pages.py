@@ -19,6 +19,7 @@ def record(path: str, caption: str = "a dog") -> dict[str, Any]:
 def write(report: Path, records: list[dict[str, Any]], **more: Any) -> dict[str, int]:
     contents = {Path(one["path"]): "a" * 64 for one in records}
     usual: dict[str, Any] = {"heads": [], "segmentation": Segmentation(), "strips": {}, "about": {}}
+    usual["previews"] = {}
     write_video_pages(report, records, contents=contents, **(usual | more))
     return {path.name: path.stat().st_mtime_ns for path in (report / "videos").iterdir()}
 
@@ -33,7 +34,13 @@ def test_every_record_that_did_not_fail_has_a_page_and_knows_its_neighbours(tmp_
 
 
 @pytest.mark.parametrize(
-    "more", [{"about": {"model": "x"}}, {"strips": {"a.mp4": "strips/1.jpg"}}, {}]
+    "more",
+    [
+        {"about": {"model": "x"}},
+        {"strips": {"a.mp4": "strips/1.jpg"}},
+        {"previews": {"a.mp4": "previews/1.mp4"}},
+        {},
+    ],
 )
 def test_a_page_is_written_again_only_for_a_reason(tmp_path: Path, more: dict[str, Any]) -> None:
     before = write(tmp_path, [record("a.mp4")])

@@ -86,6 +86,7 @@ def write_video_page(
     *,
     beside: Beside,
     about: Mapping[str, str],
+    preview: str = "",
     key: str = "",
 ) -> Path:
     """Write the page of one video and return its path.
@@ -97,6 +98,7 @@ def write_video_page(
         looks: what each head saw, segment after segment.
         beside: the pages before and behind it.
         about: short facts, such as the model's run.
+        preview: a copy that is played in the video's place, relative to ``report``.
         key: what :func:`page_key` says of all that it is made of.
     """
     path = report / video_page(record["path"])
@@ -110,6 +112,7 @@ def write_video_page(
         title=card.name,
         card=replace(card, strip=_up(card.strip)),
         source=_source(Path(record["path"]), path),
+        preview=relative_url(f"../{preview}") if preview else "",
         track=_track(segments),
         segments=_bar(card) if card.duration else [],
         ticks=ticks(card.duration) if card.duration else [],

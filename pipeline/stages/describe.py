@@ -18,11 +18,9 @@ from reelscribe.pipeline.finding import find_videos
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.parquet import check_parquet, write_parquet
 from reelscribe.pipeline.progress import Progress, say
-from reelscribe.pipeline.report.gallery import write_gallery
 from reelscribe.pipeline.segments import Segmentation, Span, together
 from reelscribe.pipeline.stages.answering import Answerer, Said, merged
-from reelscribe.pipeline.stages.pages import write_video_pages
-from reelscribe.pipeline.stages.strips import strips_of
+from reelscribe.pipeline.stages.pages import write_report
 from reelscribe.pipeline.subtitles import write_subtitles
 
 TOP = 5
@@ -53,6 +51,7 @@ def describe(
     caption: Path | None = None,
     segments: str = "none",
     parquet: bool = False,
+    previews: bool = False,
 ) -> Described:
     """Say of each video what happens in it, and write it all down.
 
@@ -64,6 +63,7 @@ def describe(
         caption: a run that writes captions.
         segments: how long videos are cut: ``none``, ``shots`` or ``fixed:10s``.
         parquet: write ``results.parquet`` too.
+        previews: small copies of videos that browsers do not play, for their pages.
 
     Raises:
         ValueError: no run is given, a run is of the other task, or there is no video.
@@ -90,7 +90,7 @@ def describe(
             progress.stop()
             say(f"describe: interrupted, {len(records)} of {len(videos)} are in {lines.path}")
             raise
-    page = _write(out, records, run, runs, place, parquet)
+    page = _write(out, records, run, runs, place, parquet=parquet, previews=previews)
     failed = sum(record["status"] == "failed" for record in records)
     return Described(records=records, page=page, encoded=run.encoded, failed=failed)
 
@@ -246,31 +246,23 @@ def _write(
     run: _Run,
     runs: Mapping[str, Path],
     place: Place,
+    *,
     parquet: bool,
+    previews: bool,
 ) -> Path:
     write_csv(out / "results.csv", COLUMNS, (_flat(record) for record in records))
     if parquet:
         write_parquet(out / "results.parquet", records)
     write_subtitles(out / "subtitles", records)
-    report = out / "report"
-    drawn = strips_of(run.contents, report, place.runner)
-    strips = {str(video): name for video, name in drawn.items()}
-    about = {f"{task} model": str(path) for task, path in runs.items()}
-    write_video_pages(
-        report,
-        records,
-        heads=run.heads,
-        contents=run.contents,
-        segmentation=run.segmentation,
-        strips=strips,
-        about=about,
-    )
-    return write_gallery(
+    return write_report(
         out,
         records,
-        strips=strips,
-        title=f"{len(records)} videos, described",
-        about=about,
+        contents=run.contents,
+        heads=run.heads,
+        segmentation=run.segmentation,
+        about={f"{task} model": str(path) for task, path in runs.items()},
+        runner=place.runner,
+        previews=previews,
     )
 
 

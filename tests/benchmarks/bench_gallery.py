@@ -182,7 +182,14 @@ def pages(scratch: Path) -> tuple[float, float, float]:
     report = scratch / "found" / "report"
     began = perf_counter()
     write_video_pages(
-        report, rows, heads=heads, contents=contents, segmentation=whole, strips={}, about={}
+        report,
+        rows,
+        heads=heads,
+        contents=contents,
+        segmentation=whole,
+        strips={},
+        previews={},
+        about={},
     )
     took = perf_counter() - began
     written = list((report / "videos").iterdir())
