@@ -91,6 +91,9 @@ def describe(
     abstain: Annotated[
         str, typer.Option(help="Hold back actions that are too unsure: on or off.")
     ] = "on",
+    previews: Annotated[
+        bool, typer.Option("--previews", help="Small copies of what browsers do not play.")
+    ] = False,
     workers: Workers = None,
     ray_address: RayAddress = None,
     local: Local = False,
@@ -115,6 +118,7 @@ def describe(
         segments=segments,
         parquet=parquet,
         abstain=abstain == "on",
+        previews=previews,
     )
     if as_json:
         typer.echo(json.dumps(list(found.records), indent=2))

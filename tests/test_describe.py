@@ -13,6 +13,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import av
 import numpy as np
@@ -111,23 +112,48 @@ def _shared_store(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REELSCRIBE_CACHE", str(trained.cache))
 
 
-class _Links(HTMLParser):
-    def __init__(self) -> None:
+class _Page(HTMLParser):
+    """Collects the sources of pictures and players, the lanes, and the JSON of a page."""
+
+    def __init__(self, path: Path) -> None:
         super().__init__()
-        self.images: list[str] = []
+        self.sources: dict[str, list[str]] = {"img": [], "video": []}
+        self.lanes: list[str] = []
+        self.records: list[dict[str, Any]] = []
+        self._in_json = False
+        self.feed(path.read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         assert not any(name.startswith("on") for name in values)
-        if tag == "img":
-            self.images.append(str(values.get("src")))
+        if tag in self.sources:
+            self.sources[tag].append(unquote(str(values.get("src"))))
+        if values.get("class") == "lane":
+            self.lanes.append(str(values["aria-label"]))
+        self._in_json = values.get("id") == "records"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_json:
+            self.records = json.loads(data)
+            self._in_json = False
 
 
 def _page_is_whole(out: Path) -> None:
-    page = _Links()
-    page.feed((out / "report" / "index.html").read_text())
-    assert len(set(page.images)) == 4
-    assert all((out / "report" / src).is_file() for src in page.images)
+    """Every good video has a card with its strip, and a page that plays it and shows its lens."""
+    report = out / "report"
+    good = [one for one in _Page(report / "index.html").records if one["ok"]]
+    assert len({one["strip"][0] for one in good}) == 4
+    assert all((report / one["strip"][0]).is_file() for one in good)
+    for one in good:
+        page = report / one["page"]
+        found = _Page(page)
+        (video,) = found.sources["video"]
+        assert (page.parent / video).resolve() == Path(one["folder"] + one["name"]).resolve()
+        assert all((page.parent / src).is_file() for src in found.sources["img"])
+        assert [label.partition(":")[0] for label in found.lanes][-2:] == [
+            "Memory",
+            "attention of {} words over 4 frames".format(len(one["caption"].split())),
+        ]
 
 
 @pytest.mark.parametrize(

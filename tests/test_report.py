@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image
 from reelscribe.pipeline.files import write_json, write_jsonl
 from reelscribe.pipeline.report.cards import read_cards
 from reelscribe.pipeline.report.gallery import write_gallery
+from reelscribe.pipeline.report.lens import line_plot
 from reelscribe.pipeline.report.pages import clock, count, percent, relative_url, took
 from reelscribe.pipeline.report.plots import confusion, training_curves
 from reelscribe.pipeline.report.run import score_card, write_run_page
@@ -403,6 +405,14 @@ def test_the_confusion_matrix_of_101_classes_is_drawn_in_a_size_a_page_can_carry
     labels = [f"Class{i}" for i in range(101)]
     matrix = np.eye(101, dtype=int) * 30 + np.eye(101, k=3, dtype=int) * 7
     assert len(confusion(matrix.tolist(), labels)) < 400_000
+
+
+@pytest.mark.parametrize("values", [[0.003, 0.02], [1e-9, 1e-2]])
+def test_the_axis_of_powers_of_ten_is_in_plain_figures(values: list[float]) -> None:
+    drawn = line_plot("Gradient", {"lstm": values}, log=True)
+    ticks = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    assert "0.01" in ticks
+    assert "mathdefault" not in drawn
 
 
 def test_a_label_in_another_script_is_drawn_without_a_warning() -> None:

@@ -179,6 +179,22 @@ def test_a_file_that_the_browser_cannot_play_shows_its_strip_and_still_has_a_tim
     assert page.get_by_role("link", name="Previous").is_visible()
 
 
+def test_a_preview_is_played_in_the_place_of_the_file(
+    context: BrowserContext, site: Site, tmp_path: Path
+) -> None:
+    make_clip(tmp_path / "previews" / "x.mp4", seed=1, index=1)
+    (tmp_path / "old.avi").touch()
+    record = {"path": str(tmp_path / "old.avi"), "status": "ok", "duration": 2.0, "segments": []}
+    card = read_card(record, 0, page=tmp_path / "index.html", strips={})
+    page_file = write_video_page(
+        tmp_path, card, record, [], beside=Beside(), about={}, preview="previews/x.mp4"
+    )
+    page = visit(context, page_file).page
+    until(page, "player.readyState > 0")
+    assert page.get_by_role("link", name="The file itself").last.is_visible()
+    assert not page.locator("#unplayable").is_visible()
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_is_no_wider_than_its_window(
     context: BrowserContext, site: Site, width: int

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from reelscribe.pipeline.report.pages import percent, write_page
 from reelscribe.pipeline.report.plots import ACCENT, FAIL, INK, MUTED, SECOND, drawing, svg
@@ -20,6 +20,13 @@ COLOURS = (ACCENT, SECOND, FAIL, MUTED, INK)
 
 LINES = 3
 """Answers that are drawn: those that the whole clip has as most probable."""
+
+
+class _Plain(LogFormatter):
+    """Writes 0.02 and 1e-09; which of them have room, its parent knows."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def line_plot(
@@ -49,6 +56,9 @@ def line_plot(
                 axes.plot(*zip(*shown, strict=True), color=colour, label=name)
         if log:
             axes.set_yscale("log")
+            # A log scale's own formatters write TeX, and nobody sets it here.
+            axes.yaxis.set_major_formatter(_Plain())
+            axes.yaxis.set_minor_formatter(_Plain(minor_thresholds=(2, 0.5)))
         elif at is None:
             axes.set_ylim(bottom=0)
         if len(lines) > 1:

@@ -93,6 +93,15 @@ def _asset(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
+@cache
+def looks_of_pages() -> str:
+    """Return a hash of all templates, styles and scripts: it changes when pages would."""
+    hashed = hashlib.sha256()
+    for path in sorted(TEMPLATES.iterdir()):
+        hashed.update(path.read_bytes())
+    return hashed.hexdigest()
+
+
 def _sha256_base64(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 

@@ -8,6 +8,8 @@ attention looked at, and what the memory did.
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +18,7 @@ from typing import Any
 
 from reelscribe.pipeline.report.cards import Card, Strip, video_page
 from reelscribe.pipeline.report.lanes import Lane, Piece, bar_lane, heat, line_lane, ticks
-from reelscribe.pipeline.report.pages import relative_url, write_page
+from reelscribe.pipeline.report.pages import looks_of_pages, relative_url, write_page
 from reelscribe.pipeline.subtitles import vtt
 
 GATES = {
@@ -27,6 +29,12 @@ GATES = {
     "update": "kept (update gate)",
 }
 """A gate -> what it does when it is open."""
+
+VERSION = 1
+"""Raise it when this module or the lanes draw something else of the same values."""
+
+HEAD = 2048
+"""Bytes at the beginning of a page in which its key stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,8 @@ def write_video_page(
     *,
     beside: Beside,
     about: Mapping[str, str],
+    preview: str = "",
+    key: str = "",
 ) -> Path:
     """Write the page of one video and return its path.
 
@@ -88,6 +98,8 @@ def write_video_page(
         looks: what each head saw, segment after segment.
         beside: the pages before and behind it.
         about: short facts, such as the model's run.
+        preview: a copy that is played in the video's place, relative to ``report``.
+        key: what :func:`page_key` says of all that it is made of.
     """
     path = report / video_page(record["path"])
     segments = record.get("segments") or []
@@ -100,6 +112,7 @@ def write_video_page(
         title=card.name,
         card=replace(card, strip=_up(card.strip)),
         source=_source(Path(record["path"]), path),
+        preview=relative_url(f"../{preview}") if preview else "",
         track=_track(segments),
         segments=_bar(card) if card.duration else [],
         ticks=ticks(card.duration) if card.duration else [],
@@ -107,7 +120,23 @@ def write_video_page(
         words=_words(looks, card),
         beside=beside,
         about=about,
+        key=key,
     )
+
+
+def page_key(made_of: Sequence[object]) -> str:
+    """Return a short name of all that decides a page: plain values, and how pages look."""
+    text = json.dumps([VERSION, looks_of_pages(), *made_of], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def is_made_of(page: Path, key: str) -> bool:
+    """Say whether a page is there and names this key."""
+    try:
+        with page.open("rb") as file:
+            return key.encode() in file.read(HEAD)
+    except FileNotFoundError:
+        return False
 
 
 def _up(strip: Strip | None) -> Strip | None:

@@ -20,13 +20,11 @@ from reelscribe.pipeline.parquet import check_parquet, write_parquet
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.ready import READY, notice, runs_of
 from reelscribe.pipeline.records import COLUMNS, Record, blank, flat, record, spoken
-from reelscribe.pipeline.report.gallery import write_gallery
 from reelscribe.pipeline.said import Said, merged
 from reelscribe.pipeline.segments import Segmentation, Span
 from reelscribe.pipeline.stages.answering import Answerer
 from reelscribe.pipeline.stages.encode import Encoding
-from reelscribe.pipeline.stages.pages import write_video_pages
-from reelscribe.pipeline.stages.strips import strips_of
+from reelscribe.pipeline.stages.pages import write_report
 from reelscribe.pipeline.subtitles import write_subtitles
 
 BLOCK = 128
@@ -53,6 +51,7 @@ def describe(
     segments: str = "none",
     parquet: bool = False,
     abstain: bool = True,
+    previews: bool = False,
 ) -> Described:
     """Say of each video what happens in it, and write it all down.
 
@@ -65,6 +64,7 @@ def describe(
         segments: how long videos are cut: ``none``, ``shots`` or ``fixed:10s``.
         parquet: write ``results.parquet`` too.
         abstain: hold back actions that are too unsure, or unlike what was trained on.
+        previews: small copies of videos that browsers do not play, for their pages.
 
     Raises:
         ValueError: a run is of the other task, or there is no video.
@@ -93,7 +93,7 @@ def describe(
             progress.stop()
             say(f"describe: interrupted, {len(records)} of {len(videos)} are in {lines.path}")
             raise
-    page = _write(out, records, run, place, parquet)
+    page = _write(out, records, run, place, parquet=parquet, previews=previews)
     failed = sum(one["status"] == "failed" for one in records)
     return Described(records=records, page=page, encoded=run.encoded, failed=failed)
 
@@ -241,7 +241,9 @@ def _write(
     records: Sequence[Record],
     run: _Run,
     place: Place,
+    *,
     parquet: bool,
+    previews: bool,
 ) -> Path:
     write_csv(out / "results.csv", COLUMNS, (flat(one) for one in records))
     if parquet:
@@ -250,22 +252,13 @@ def _write(
     about = {what: who for what, who in run.by.items() if who}
     if any(who.startswith("ready ") for who in about.values()):
         about["ready heads"] = "ship with Reelscribe, know little: see docs/model_card.md"
-    report = out / "report"
-    drawn = strips_of(run.contents, report, place.runner)
-    strips = {str(video): name for video, name in drawn.items()}
-    write_video_pages(
-        report,
-        records,
-        heads=run.heads,
-        contents=run.contents,
-        segmentation=run.segmentation,
-        strips=strips,
-        about=about,
-    )
-    return write_gallery(
+    return write_report(
         out,
         records,
-        strips=strips,
-        title=f"{len(records)} videos, described",
+        contents=run.contents,
+        heads=run.heads,
+        segmentation=run.segmentation,
         about=about,
+        runner=place.runner,
+        previews=previews,
     )

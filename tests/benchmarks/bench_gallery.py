@@ -1,6 +1,7 @@
 """The gallery of 10,000 videos in real Chromium: does it freeze?
 
 Writes a gallery of 10,000 made records, opens it from the disk, types a search, sorts, and scrolls.
+Then writes the pages of 1,000 videos, with what an LSTM and a captioner of usual size saw in them.
 Prints a table and writes build/bench/gallery.json.
 
     make bench-gallery
@@ -16,17 +17,35 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
+from reelscribe.decoders.action import ActionHead
+from reelscribe.decoders.caption import CaptionHead
+from reelscribe.decoders.vocabulary import Vocabulary
+from reelscribe.pipeline.cache import Features, FeatureStore
+from reelscribe.pipeline.checkpoint import Head, Manifest
+from reelscribe.pipeline.config import EncoderConfig, FramesConfig
+from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.files import write_json
+from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.report.gallery import write_gallery
 from reelscribe.pipeline.report.strips import strip_name
+from reelscribe.pipeline.segments import Segmentation
+from reelscribe.pipeline.stages.answering import Answerer
+from reelscribe.pipeline.stages.encode import origin
+from reelscribe.pipeline.stages.pages import write_video_pages
+from reelscribe.pipeline.stages.seeing import see
 
 VIDEOS = 10_000
 LABELS = 101
+PAGES = 1_000
+FRAMES, DIM = 16, 1280
+"""Of the features of a video."""
+
 PICTURES = 64
 """Different film strips; each video has a file of its own, linked to one of them."""
 
@@ -123,6 +142,64 @@ def draw_strips(report: Path, rows: list[dict[str, Any]]) -> dict[str, str]:
     return names
 
 
+def pages(scratch: Path) -> tuple[float, float, float]:
+    """Write the pages of some videos; return seconds of the lens, of it all, and bytes a page."""
+    ready = scratch / "ready"
+    ready.mkdir()
+    np.save(ready / "x.npy", np.ones((FRAMES, DIM), np.float32))
+    made = origin(FramesConfig(count=FRAMES), EncoderConfig(precomputed=ready), scratch / "cache")
+    rows = [row for row in records()[: PAGES * 2] if row["status"] == "ok"][:PAGES]
+    contents, store = {}, FeatureStore(scratch / "cache")
+    for number, row in enumerate(rows):
+        contents[Path(row["path"])] = f"{number:064x}"
+        feats_TD = np.random.default_rng(number).normal(size=(FRAMES, DIM)).astype(np.float32)
+        pts_T = np.linspace(0.3, 9.7, FRAMES)
+        features = Features(feats_TD=feats_TD, pts_T=pts_T, about={"duration": 10.0})
+        store.write(f"{number:064x}", made.recipe, features)
+        row["caption"] = "a man is playing a guitar in a room"
+        row["segments"] = [{**row["segments"][0], "end": 10.0, "caption": row["caption"]}]
+    vocabulary = Vocabulary.build([row["caption"] for row in rows], min_count=1)
+    place = Place(cache=scratch / "cache", runner=Runner(workers=1, local=True))
+    untrained: dict[str, Head] = {
+        "action": ActionHead(dim=DIM, classes=101, hidden=128),
+        "caption": CaptionHead(dim=DIM, words=len(vocabulary), hidden=512),
+    }
+    heads = []
+    for task, head in untrained.items():
+        manifest = Manifest(
+            task=task, dim=DIM, head={}, words=vocabulary.words, recipe=made.recipe.settings,
+            frames={}, encoder={}, search={}, trained={},
+        )  # fmt: skip
+        heads.append(
+            Answerer(
+                head=head.eval(), manifest=manifest, origin=made, place=place, by="a benchmark"
+            )
+        )
+    whole = Segmentation()
+    began = perf_counter()
+    for first in range(0, PAGES, 128):
+        block = rows[first : first + 128]
+        videos = {contents[Path(row["path"])]: Path(row["path"]) for row in block}
+        said = {contents[Path(row["path"])]: row for row in block}
+        see(heads, videos, said, whole)
+    lens = perf_counter() - began
+    report = scratch / "found" / "report"
+    began = perf_counter()
+    write_video_pages(
+        report,
+        rows,
+        heads=heads,
+        contents=contents,
+        segmentation=whole,
+        strips={},
+        previews={},
+        about={},
+    )
+    took = perf_counter() - began
+    written = list((report / "videos").iterdir())
+    return lens, took, sum(path.stat().st_size for path in written) / len(written)
+
+
 def timed(page: Page, script: str, argument: str) -> tuple[float, float]:
     """Return milliseconds until it was drawn, and those of the longest task meanwhile."""
     page.evaluate("window.tasks.length = 0")
@@ -177,6 +254,10 @@ def main() -> None:
         )
         runs = [measure(browser, index) for _ in range(3)]
         browser.close()
+        lens, all_of_it, weight = pages(out)
+    found["a video page: the lens alone"] = 1000 * lens / PAGES
+    found["a video page: all of it"] = 1000 * all_of_it / PAGES
+    found["a video page, kB"] = weight / 1e3
     found |= {name: median(run[name] for run in runs) for name in runs[0]}
     table = Table(title=f"A gallery of {VIDEOS:,} videos; milliseconds unless said, median of 3")
     table.add_column("what")
