@@ -68,7 +68,7 @@ class ActionHead(nn.Module):
     """Normalise, read with a cell, pool over time, classify.
 
     With ``both_ways`` the second half of the classes are those of the first half backwards: a clip
-    is then asked about as it is and reversed, and the mean of both is the answer.
+    is then asked about as it is and reversed, and the mean of both is the answer, in training too.
     With ``thin`` and ``phases`` it is asked about so many times, at other moments each time.
     Features come in any width and scale, so they are normalised first (see scaling.py).
     With the cell ``none`` there is no memory to pool, so the pool is the mean whatever is asked:
@@ -167,7 +167,7 @@ class ActionHead(nn.Module):
 
     def _answer(self, feats_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         logits_BK = self._read(feats_BTD, lengths_B)
-        if self.both_ways and not self.training:
+        if self.both_ways:
             # Of a clip's reverse, "X backwards" says the same as "X" of the clip itself.
             back_BK = self._read(reverse(feats_BTD, lengths_B), lengths_B)
             swapped_BK = back_BK.roll(back_BK.shape[1] // 2, dims=1)

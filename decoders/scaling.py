@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-NORMS = ("layer", "standard", "motion")
+NORMS = ("layer", "standard", "motion", "steps")
 
 LOOK, MOVE = 128, 256
 """Dimensions that ``motion`` keeps of a frame, and of what sets it apart from its clip."""
@@ -42,6 +42,7 @@ def create_norm(kind: str, dim: int) -> Norm:
     ``standard`` keeps them: every dimension minus its mean over the training frames, by its spread.
     ``motion`` standardises and keeps the directions in which training frames differ most, and
     beside them those in which the frames of one clip do: what moves is not lost in what is shown.
+    ``steps`` adds to these how each frame differs from the one before it.
 
     Raises:
         ValueError: there is no such kind.
@@ -50,7 +51,7 @@ def create_norm(kind: str, dim: int) -> Norm:
         near = get_close_matches(kind, NORMS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"no norm {kind!r}; there are: {', '.join(NORMS)}{hint}")
-    kinds = {"layer": FrameNorm, "standard": Standardise, "motion": Motion}
+    kinds = {"layer": FrameNorm, "standard": Standardise, "motion": Motion, "steps": Steps}
     return kinds[kind](dim)
 
 
@@ -151,6 +152,20 @@ class Motion(Standardise):
         mean_BD = scaled_BTD.sum(1) / mask_BT.sum(1, keepdim=True)
         moved_BTD = scaled_BTD - mean_BD[:, None]
         return torch.cat((scaled_BTD @ self.look, moved_BTD @ self.move), dim=2)
+
+
+class Steps(Motion):
+    """What ``motion`` gives, and its changes from one frame to the next: the first has none."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.out_dim += self.move.shape[1]
+
+    def forward(self, feats_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        """Return both projections and the second one's differences side by side."""
+        seen_BTD = super().forward(feats_BTD, mask_BT)
+        moved_BTD = seen_BTD[:, :, self.look.shape[1] :]
+        return torch.cat((seen_BTD, moved_BTD.diff(dim=1, prepend=moved_BTD[:, :1])), dim=2)
 
 
 def _principal(rows_ND: Tensor, count: int) -> Tensor:

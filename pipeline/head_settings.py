@@ -47,9 +47,10 @@ class ActionConfig(_HeadConfig):
     task: Literal["action"]
     pool: Literal["last", "mean", "max", "attention"] = "attention"
     """How the states of all frames become one vector."""
-    norm: Literal["layer", "standard", "motion"] = "layer"
+    norm: Literal["layer", "standard", "motion", "steps"] = "layer"
     """What is done to the features first: ``layer`` normalises each frame by itself, ``standard``
-    each dimension over the training frames, ``motion`` keeps what sets frames of a clip apart."""
+    each dimension over the training frames, ``motion`` keeps what sets frames of a clip apart,
+    ``steps`` also what sets a frame apart from the one before."""
     thin: Annotated[int, BeforeValidator(a_number), Field(ge=0, le=1_000_000)] = 0
     """Read this many of a clip's frames, at random moments while training; 0 reads all."""
     phases: Few = 1

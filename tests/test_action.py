@@ -226,3 +226,11 @@ def test_phases_are_the_mean_answer_of_the_moments_between() -> None:
 def test_phases_without_thin_are_refused() -> None:
     with pytest.raises(ValueError, match="more than 1 with thin alone; got 4"):
         ActionHead(dim=DIM, classes=3, phases=4)
+
+
+def test_both_ways_is_what_is_trained_too() -> None:
+    torch.manual_seed(0)
+    head = ActionHead(dim=DIM, classes=4, hidden=8, dropout=0.0, both_ways=True)
+    feats_BTD, lengths_B = torch.randn(2, 5, DIM), torch.tensor([5, 3])
+    answer_BK = head.eval()(feats_BTD, lengths_B)
+    torch.testing.assert_close(head.train()(feats_BTD, lengths_B), answer_BK)

@@ -46,7 +46,7 @@ def test_a_level_that_all_dimensions_share_survives_standard_alone() -> None:
 
 def test_an_unknown_norm_lists_the_known() -> None:
     with pytest.raises(
-        ValueError, match=r"no norm 'standart'; there are: layer, standard, motion; did"
+        ValueError, match=r"no norm 'standart'; there are: layer, standard, motion, steps; did"
     ):
         create_norm("standart", 2)
 
@@ -105,3 +105,21 @@ def test_a_negative_number_of_frames_is_refused() -> None:
         ValueError, match="thin is a number of frames, or 0 for all of them; got -1"
     ):
         ActionHead(dim=1, classes=2, thin=-1)
+
+
+def test_steps_are_the_differences_of_consecutive_frames_beside_motion() -> None:
+    torch.manual_seed(0)
+    clips = [torch.randn(6, 10) for _ in range(8)]
+    motion, steps = create_norm("motion", 10), create_norm("steps", 10)
+    for norm in (motion, steps):
+        norm.measure(clips)
+    feats_BTD = torch.stack(clips[:2])
+    mask_BT = torch.ones(2, 6, dtype=torch.bool)
+    mask_BT[1, 4:] = False
+    seen_BTD, found_BTD = motion(feats_BTD, mask_BT), steps(feats_BTD, mask_BT)
+    assert (motion.out_dim, steps.out_dim, found_BTD.shape[2]) == (20, 30, 30)
+    torch.testing.assert_close(found_BTD[:, :, :20], seen_BTD)
+    moved_BTD = seen_BTD[:, :, 10:]
+    assert (found_BTD[:, 0, 20:] == 0).all(), "the first frame has none before it"
+    torch.testing.assert_close(found_BTD[0, 1:, 20:], moved_BTD[0, 1:] - moved_BTD[0, :-1])
+    torch.testing.assert_close(found_BTD[1, 1:4, 20:], moved_BTD[1, 1:4] - moved_BTD[1, :3])
