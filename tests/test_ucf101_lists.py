@@ -1,4 +1,4 @@
-"""The lists of UCF101: what is out of form, there twice or of another split is said by its place."""
+"""The lists of UCF101: what is out of form, there twice or of another split is said by its line."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ from reelscribe.pipeline.views import Views
 VERSION = 1
 """Raise it when the same settings would now train another head."""
 
-NO_RECIPE = {"memory", "compile"}
-"""Settings that are for speed; at most the last digits of a head depend on them."""
+NO_RECIPE = {"memory"}
+"""Settings that no number of a head depends on."""
 
 SEARCH = ("max_words", "beam", "length_penalty", "no_repeat")
 """Settings of the caption head that only decide how it is asked."""
