@@ -37,7 +37,8 @@ def compile_head(head: nn.Module) -> None:
     What torch cannot compile (recurrent networks over packed sequences) runs as it is. Compiled
     kernels draw their dropout otherwise, so the head is another one, as with another seed.
     """
-    torch._logging.set_logs(dynamo=logging.ERROR)  # Not what it leaves as it is, line by line.
+    # Not line by line what it leaves as it is.
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
     # It asks so of every tensor that it hands back from a part that it does not compile.
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
     head.compile(backend=BACKEND)
