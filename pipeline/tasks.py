@@ -5,6 +5,7 @@ B clips, T frames, D features a frame, K classes, L words, V words of the vocabu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,8 +50,14 @@ def pad(feats: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def device() -> torch.device:
-    """Return the device that heads are trained on: CUDA where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the device that heads are trained on: CUDA where there is one.
+
+    ``REELSCRIBE_DEVICE``, which says what encodes, may name one GPU of several, or the CPU.
+    """
+    named = os.environ.get("REELSCRIBE_DEVICE", "")
+    if named.endswith("cpu") or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device(named or "cuda")
 
 
 def _chunks(count: int, size: int, order: Tensor | None = None) -> Iterator[list[int]]:
