@@ -13,60 +13,25 @@ in The Wild", 2012, https://arxiv.org/abs/1212.0402
 
 from __future__ import annotations
 
-import re
+import logging
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from reelscribe.datasets import checks, tables
 from reelscribe.datasets.clip import Clip, Finding, Source, Split
+from reelscribe.datasets.ucf101_lists import OFFICIAL, ROOT_HOLDS, SPLITS, Entry, Lists, read_lists
 
-SPLITS = ("1", "2", "3")
+log = logging.getLogger(__name__)
+
 EACH = SPLITS
 """What ``data.split: all`` is the mean of."""
 
 VAL_GROUPS = 3
 """UCF101 has no official validation part: of each class's groups in the train list, this many with
 the highest numbers become it. Groups 22-25 are train in all three splits, so it is 23-25 in all."""
-
-OFFICIAL = {"1": (9_537, 3_783), "2": (9_586, 3_734), "3": (9_624, 3_696)}
-"""Clips in the train and test list of each split."""
-
-ROOT_HOLDS = "one folder a class, as in Archery/v_Archery_g01_c01.avi"
-LISTS_HOLD = "classInd.txt, trainlist01.txt and testlist01.txt (ucfTrainTestlist)"
-
-CLIP = re.compile(
-    r"(?P<folder>[^/]+)/(?P<stem>v_[^/]+_g(?P<group>\d+)_c\d+)\.\w+(?:\s+(?P<number>\d+))?\s*"
-)
-"""A line of a list. Test lists have no number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """A line of a list."""
-
-    label: str
-    stem: str
-    """File name without its suffix, so that a copy converted to MP4 is found too."""
-    number: int
-    """Of the group: 1-25. Clips of one group show the same people in the same place."""
-
-    @property
-    def id(self) -> str:
-        return f"{self.label}/{self.stem}"
-
-    @property
-    def group(self) -> str:
-        return f"{self.label}_g{self.number:02d}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Lists:
-    classes: tuple[str, ...]
-    train: tuple[_Entry, ...]
-    test: tuple[_Entry, ...]
 
 
 def load(source: Source) -> Split:
@@ -78,8 +43,10 @@ def load(source: Source) -> Split:
         ValueError: a folder or list is not there or not in the format, the split has another name,
             a group is in both lists, or no listed clip is on disk.
     """
-    lists = _read(source)
+    lists = read_lists(source)
     on_disk = _scan(source, lists)
+    if unknown := _unknown_folders(source, lists):
+        log.warning("%s: no class of classInd.txt, left out: %s", source.root, ", ".join(unknown))
     held_out = _validation(lists.train)
     parts: dict[str, list[Clip]] = {"train": [], "val": [], "test": []}
     missing: list[str] = []
@@ -114,7 +81,7 @@ def load(source: Source) -> Split:
 def examine(source: Source) -> Iterator[Finding]:
     """Compare a copy with the published one: counts, files, leaks, names."""
     try:
-        lists = _read(source)
+        lists = read_lists(source)
         on_disk = _scan(source, lists)
     except ValueError as error:
         yield Finding(level="error", text=str(error))
@@ -133,78 +100,29 @@ def examine(source: Source) -> Iterator[Finding]:
     yield from checks.about_twins({"train": split.train + split.val, "test": split.test})
 
 
-def _read(source: Source) -> _Lists:
-    tables.check_split("ucf101", source.split, SPLITS)
-    tables.check_root(source, ROOT_HOLDS)
-    folder = source.annotations or source.root
-    tables.check_folder(folder, "data.annotations", LISTS_HOLD)
-    names = ("classInd.txt", f"trainlist0{source.split}.txt", f"testlist0{source.split}.txt")
-    for name in names:
-        if not (folder / name).is_file():
-            raise ValueError(
-                f"data.annotations {str(folder)!r} has no {name}; it should hold {LISTS_HOLD}"
-            )
-    classes = _read_classes(folder / names[0])
-    lists = [_read_list(folder / name, classes) for name in names[1:]]
-    seen: dict[str, str] = {}
-    for name, entries in zip(names[1:], lists, strict=True):
-        for entry in entries:
-            if entry.id in seen:
-                raise ValueError(
-                    f"{folder}: {entry.id} is listed twice, in {seen[entry.id]} and {name}; "
-                    "use the official lists"
-                )
-            seen[entry.id] = name
-    return _Lists(classes=tuple(classes), train=lists[0], test=lists[1])
-
-
-def _read_classes(path: Path) -> dict[str, int]:
-    """Return class -> number, in the order of the file."""
-    classes: dict[str, int] = {}
-    for i, line in tables.read_lines(path):
-        number, _, name = line.strip().partition(" ")
-        if not number.isdecimal() or not name:
-            raise ValueError(f"{path} line {i}: {line[:60]!r} is not like '1 ApplyEyeMakeup'")
-        name = tables.inside(name, f"{path} line {i}")
-        if name in classes or int(number) in classes.values():
-            raise ValueError(f"{path} line {i}: {line.strip()!r} repeats an earlier line")
-        classes[name] = int(number)
-    if not classes:
-        raise ValueError(f"{path} is empty; it should hold lines like '1 ApplyEyeMakeup'")
-    return classes
-
-
-def _read_list(path: Path, classes: dict[str, int]) -> tuple[_Entry, ...]:
-    entries = []
-    for i, line in tables.read_lines(path):
-        match = CLIP.fullmatch(tables.inside(line.strip(), f"{path} line {i}"))
-        if match is None:
-            raise ValueError(
-                f"{path} line {i}: {line[:80]!r} is not like 'Archery/v_Archery_g01_c01.avi 3'"
-            )
-        label, number = match["folder"], match["number"]
-        if label not in classes:
-            raise ValueError(
-                f"{path} line {i}: class {label!r} is not in classInd.txt, which has "
-                f"{len(classes)} classes; use lists of one release"
-            )
-        if number and int(number) != classes[label]:
-            raise ValueError(
-                f"{path} line {i}: {label} is {classes[label]} in classInd.txt and {number} here; "
-                "use lists of one release"
-            )
-        entries.append(_Entry(label=label, stem=match["stem"], number=int(match["group"])))
-    return tuple(entries)
-
-
-def _scan(source: Source, lists: _Lists) -> dict[str, dict[str, Path]]:
+def _scan(source: Source, lists: Lists) -> dict[str, dict[str, Path]]:
     """Return class -> stem -> file, by one scan a class: not a stat for each of 13,320 names."""
     if source.features is not None:
         return dict.fromkeys(lists.classes, source.features.stems())
     return {name: tables.videos_in(source.root / name) for name in lists.classes}
 
 
-def _validation(train: Sequence[_Entry]) -> set[str]:
+def _unknown_folders(source: Source, lists: Lists) -> list[str]:
+    """Return the folders of videos that are no class, each with the class it may have meant."""
+    if source.features is not None:
+        return []
+    unknown = [
+        folder.name
+        for folder in sorted(source.root.iterdir())
+        if folder.name not in lists.classes
+        and folder.is_dir()
+        and any(map(tables.is_video, os.listdir(folder)))
+    ]
+    near = {name: get_close_matches(name, lists.classes, n=1) for name in unknown}
+    return [name + "".join(f" (did you mean {hit}?)" for hit in near[name]) for name in unknown]
+
+
+def _validation(train: Sequence[Entry]) -> set[str]:
     """Return the groups that become validation.
 
     They follow from the list alone: a clip that gets lost moves no other. Lists of a few groups,
@@ -221,11 +139,11 @@ def _validation(train: Sequence[_Entry]) -> set[str]:
     return held_out
 
 
-def _shared_groups(lists: _Lists) -> list[str]:
+def _shared_groups(lists: Lists) -> list[str]:
     return sorted({e.group for e in lists.train} & {e.group for e in lists.test})
 
 
-def _about_lists(source: Source, lists: _Lists) -> Iterator[Finding]:
+def _about_lists(source: Source, lists: Lists) -> Iterator[Finding]:
     train, test = OFFICIAL[source.split]
     found = (len(lists.classes), len(lists.train), len(lists.test))
     whole = found == (101, train, test)
@@ -253,7 +171,7 @@ def _about_lists(source: Source, lists: _Lists) -> Iterator[Finding]:
 
 
 def _about_disk(
-    source: Source, lists: _Lists, on_disk: dict[str, dict[str, Path]]
+    source: Source, lists: Lists, on_disk: dict[str, dict[str, Path]]
 ) -> Iterator[Finding]:
     listed = {entry.id for entry in (*lists.train, *lists.test)}
     files = [path for videos in on_disk.values() for path in videos.values()]
@@ -270,19 +188,9 @@ def _about_disk(
         text = f"{len(stray):,} videos on disk are in no list and will not be used"
         yield Finding(level="warning", text=text, examples=tuple(stray[:5]))
     yield from tables.about_files(files)
-    folders = {path.parent.name for path in tables.walk_videos(source.root)}
-    unknown = sorted(folders.difference(lists.classes))
-    if unknown:
+    if unknown := _unknown_folders(source, lists):
         text = f"{len(unknown)} folders with videos are no class of classInd.txt"
-        hints = (get_close_matches(name, lists.classes, n=1) for name in unknown[:5])
-        yield Finding(
-            level="warning",
-            text=text,
-            examples=tuple(
-                name + "".join(f": did you mean {near}?" for near in hint)
-                for name, hint in zip(unknown[:5], hints, strict=True)
-            ),
-        )
+        yield Finding(level="warning", text=text, examples=tuple(unknown[:5]))
     dropped = [name for name in lists.classes if not on_disk[name]]
     if dropped:
         text = f"{len(dropped)} classes have no clip on disk and are left out of the labels"

@@ -71,7 +71,7 @@ class TrainingConfig(AugmentConfig):
     precision: Precision = "float32"
     """``bf16``: faster on a GPU, and another head; weights and validation stay float32."""
     compile: bool = False
-    """Compile the head's kernels, for a GPU: worth it for the transformer in long trainings."""
+    """Compile the head's kernels, for long trainings on a GPU; draws other dropout."""
     memory: NotNegative | None = None
     """GiB of features that are held in memory, half of what is free where nothing is given; the
     others are read again for each batch. Only speed depends on it."""

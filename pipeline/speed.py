@@ -5,6 +5,7 @@ Weights, optimizer and validation stay float32, and so does what is saved. Reads
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -33,8 +34,11 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
 def compile_head(head: nn.Module) -> None:
     """Compile what a head does in training, in place: its numbers keep their names.
 
-    What torch cannot compile (recurrent networks over packed sequences) runs as it is.
+    What torch cannot compile (recurrent networks over packed sequences) runs as it is. Compiled
+    kernels draw their dropout otherwise, so the head is another one, as with another seed.
     """
+    # Not line by line what it leaves as it is.
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
     # It asks so of every tensor that it hands back from a part that it does not compile.
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
     head.compile(backend=BACKEND)

@@ -5,6 +5,7 @@ B clips, T frames, D features a frame, K classes, L words, V words of the vocabu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -47,12 +48,21 @@ class Example:
 def pad(feats: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return (B, T, D) with zeros behind the shorter clips, and the lengths (B)."""
     lengths_B = torch.tensor([len(feats_TD) for feats_TD in feats])
-    return pad_sequence(list(feats), batch_first=True).to(device), lengths_B.to(device)
+    # Stacking clips of one length is faster than filling up what needs none.
+    alike = int(lengths_B.min()) == int(lengths_B.max())
+    feats_BTD = torch.stack(list(feats)) if alike else pad_sequence(list(feats), batch_first=True)
+    return feats_BTD.to(device), lengths_B.to(device)
 
 
 def device() -> torch.device:
-    """Return the device that heads are trained on: CUDA where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the device that heads are trained on: CUDA where there is one.
+
+    ``REELSCRIBE_DEVICE``, which says what encodes, may name one GPU of several, or the CPU.
+    """
+    named = os.environ.get("REELSCRIBE_DEVICE", "")
+    if named.endswith("cpu") or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device(named or "cuda")
 
 
 def chunks(count: int, size: int, order: Tensor | None = None) -> Iterator[list[int]]:

@@ -29,7 +29,10 @@ from reelscribe.pipeline.speed import autocast, compile_head
 from reelscribe.pipeline.watch import Watch
 
 SAVE_EVERY = 10.0
-"""Seconds between two saves of the training's state."""
+"""Seconds between two saves of the training's state at the least."""
+
+SAVE_SHARE = 0.02
+"""Of the time, what saving may take: a large head on a slow disk is saved less often."""
 
 
 class Task(Protocol):
@@ -112,7 +115,7 @@ def fit(
     if settings.compile:
         compile_head(task.head)
     watch = Watch(clipped=settings.clip_norm > 0, names=task.names)
-    saved = monotonic()
+    saved, cost = monotonic(), 0.0
     for epoch in range(state.epoch + 1, settings.epochs + 1):
         if epoch - 1 - state.best_epoch >= settings.patience and state.best:
             break
@@ -155,9 +158,9 @@ def fit(
         if (score, -val_loss) > (state.best_score, -state.best_loss):
             state.best_epoch, state.best_score, state.best_loss = epoch, score, val_loss
             state.best = average.weights()
-        if monotonic() - saved >= SAVE_EVERY:
+        if (now := monotonic()) - saved >= max(SAVE_EVERY, cost / SAVE_SHARE):
             _save(run, made_of, state, task.head, optimizer, average)
-            saved = monotonic()
+            saved, cost = monotonic(), monotonic() - now
         write_jsonl(run / "metrics.jsonl", state.rows)
         told(row)
     _save(run, made_of, state, task.head, optimizer, average)

@@ -16,7 +16,7 @@ from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.files import read_jsonl
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.runs import train_run
-from reelscribe.pipeline.tasks import ActionTask, Example
+from reelscribe.pipeline.tasks import ActionTask, Example, device
 from reelscribe.pipeline.training import State, fit
 
 if TYPE_CHECKING:
@@ -37,6 +37,25 @@ def taught(run: Path, cell: str, **settings: object) -> tuple[ActionTask, State]
     task = ActionTask(head, clips[:32], clips[32:], batch=8)
     config = TrainingConfig.model_validate({"epochs": 8, "lr": 0.02, "patience": 8, **settings})
     return task, fit(task, config, run, made_of="x")
+
+
+@pytest.mark.parametrize(
+    ("named", "gpu", "found"),
+    [
+        ("", False, "cpu"),
+        ("cuda", False, "cpu"),
+        ("", True, "cuda"),
+        ("cpu", True, "cpu"),
+        ("torch:cpu", True, "cpu"),
+        ("cuda:1", True, "cuda:1"),
+    ],
+)
+def test_heads_are_trained_where_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, named: str, gpu: bool, found: str
+) -> None:
+    monkeypatch.setenv("REELSCRIBE_DEVICE", named)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert device() == torch.device(found)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "transformer"])

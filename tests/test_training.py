@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from reelscribe.pipeline import training
 from reelscribe.pipeline.config import TrainingConfig
+from reelscribe.pipeline.recipe import Precision
 from reelscribe.pipeline.training import fit, unfinished
 from reelscribe.pipeline.watch import Diverged
 
@@ -157,12 +158,12 @@ class _Cut(Exception):
     """The power went."""
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(("ema", "precision"), [(0.0, "float32"), (0.9, "float32"), (0.9, "bf16")])
 def test_resumed_is_the_same_as_uninterrupted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float, precision: Precision
 ) -> None:
     monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
-    settings = TrainingConfig(epochs=8, lr=0.05, patience=8, ema=ema)
+    settings = TrainingConfig(epochs=8, lr=0.05, patience=8, ema=ema, precision=precision)
     whole = Line()
     fit(whole, settings, tmp_path / "whole", made_of="x")
 

@@ -32,8 +32,8 @@ from reelscribe.pipeline.training import State, finished, fit
 VERSION = 2
 """Raise it when the same settings would now train another head."""
 
-NO_RECIPE = {"memory", "compile"}
-"""Settings that are for speed; at most the last digits of a head depend on them."""
+NO_RECIPE = {"memory"}
+"""Settings that no number of a head depends on."""
 
 
 def made_of(config: Config, material: Material) -> dict[str, Any]:
