@@ -222,8 +222,9 @@ def _unzipped(path: Path) -> Iterator[tuple[str, str]]:
             for info in inner:
                 if info.file_size > MOST_BYTES:
                     raise ValueError(f"{path}: {info.filename} unpacks to {info.file_size:,} bytes")
-                yield f"{path}/{info.filename}", archive.read(info).decode("utf-8-sig")
-    except (zipfile.BadZipFile, RuntimeError, UnicodeDecodeError, OSError) as error:
+                name = f"{path}/{info.filename}"
+                yield name, tables.decode(archive.read(info), name)
+    except (zipfile.BadZipFile, RuntimeError, OSError) as error:
         raise ValueError(f"{path} is not a whole zip ({error}); download it again") from None
 
 

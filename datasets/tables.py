@@ -37,14 +37,22 @@ def read_text(path: Path) -> str:
     """
     if not path.is_file():
         raise ValueError(f"{path} is not a file; check data.annotations")
-    data = path.read_bytes()
+    return decode(path.read_bytes(), str(path))
+
+
+def decode(data: bytes, where: str) -> str:
+    """Return the bytes as text; ``where`` names them in a message.
+
+    Raises:
+        ValueError: they are no text.
+    """
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     if "\0" in text:
-        raise ValueError(f"{path} is not a text file; save it as UTF-8")
+        raise ValueError(f"{where} is not a text file; save it as UTF-8")
     return text
 
 

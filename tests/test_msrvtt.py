@@ -112,6 +112,16 @@ def test_zips_are_read_as_they_are(source: Source) -> None:
     assert len(list(folder.iterdir())) == 2, "something was unpacked"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16"])
+def test_a_zip_holds_text_of_any_encoding(source: Source, encoding: str) -> None:
+    data = halves()[TEST]
+    data["sentences"][0]["caption"] = "saut\u00e9ing"
+    (notes(source) / TEST).unlink()
+    with zipfile.ZipFile(notes(source) / "test_videodatainfo.json.zip", "w") as archive:
+        archive.writestr(TEST, json.dumps(data, ensure_ascii=False).encode(encoding))
+    assert load(source).test[0].captions == ("saut\u00e9ing",)
+
+
 def test_one_json_file_with_all_is_read(source: Source, tmp_path: Path) -> None:
     before = load(source)
     parts = halves()
