@@ -24,7 +24,7 @@ def test_a_line_stands_at_its_times_and_values() -> None:
 def test_each_segment_has_a_line_of_its_own() -> None:
     pieces = [piece(1.0, 1.0, end=5.0), piece(0.5, start=5.0)]
     lane = line_lane("norm", "", {"a": pieces, "b": pieces}, 10.0)
-    assert 'd="M125 0L375 0M750 50L750 50"' in lane.svg
+    assert 'd="M125 0L375 0M500 50L1000 50"' in lane.svg
     assert lane.keys == ("a", "b")
 
 
@@ -39,6 +39,12 @@ def test_a_long_video_has_no_more_points_than_a_lane_shows() -> None:
     assert MOST / 2 < len(re.findall(r"[ML]", lane.svg)) <= MOST
 
 
+def test_an_hour_of_segments_is_still_a_line() -> None:
+    pieces = [piece(0.5, 0.5, start=n * 0.01, end=(n + 1) * 0.01) for n in range(1000)]
+    lane = line_lane("g", "", {"x": pieces}, 10.0, high=1.0)
+    assert "M500 50L501 50" in lane.svg
+
+
 def test_a_word_is_darkest_where_it_looked_most() -> None:
     drawn = heat([2.5, 7.5], [[0.2, 0.8], [0.5, 0.5]], 10.0)
     assert re.findall(r'x="(\d+)" y="(\d+)".*?opacity="([\d.]+)"', drawn) == [
@@ -51,5 +57,5 @@ def test_a_word_is_darkest_where_it_looked_most() -> None:
 
 def test_the_axis_has_few_ticks_at_round_times() -> None:
     assert [text for _, text in ticks(2.5)] == ["0 s", "0.5 s", "1 s", "1.5 s", "2 s", "2.5 s"]
-    assert [text for _, text in ticks(3600)][:3] == ["0.0 s", "10:00", "20:00"]
+    assert [text for _, text in ticks(3600)][:3] == ["0:00", "10:00", "20:00"]
     assert ticks(100)[1][0] == 15

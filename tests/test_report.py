@@ -243,13 +243,13 @@ def test_abstaining_objects_and_ready_heads_are_said_where_a_record_has_them(
     more: dict[str, Any] = {
         "actions": [],
         "abstained": "below 0.4",
-        "ready": "a ready head of nine sports",
+        "by": {"actions": "ready ucf101, 9 classes", "caption": "runs/ready", "objects": None},
     }
     more |= {"objects": [{"label": "sea lion", "probability": 0.5}]}
     root = gallery(tmp_path, record("a.mp4", **more))
     (row,) = rows(root)
     assert (row["reason"], row["objects"]) == ("below 0.4", [["sea lion", 0.5]])
-    assert row["ready"] == "a ready head of nine sports"
+    assert row["ready"] == "By a head that ships (actions: ready ucf101, 9 classes)"
     assert "abstained 1" in text(find(root, "fieldset")[0])
 
 

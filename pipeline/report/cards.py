@@ -130,7 +130,7 @@ def read_card(
         page=video_page(path) if (page.parent / video_page(path)).is_file() else "",
         abstained=str(record.get("abstained") or "") if ok else "",
         objects=_answers(record, "objects"),
-        ready=_ready(record.get("ready")),
+        ready=_ready(record.get("by") or {}),
     )
 
 
@@ -144,10 +144,10 @@ def video_page(path: str) -> str:
     return f"videos/{stem or 'video'}-{hashed}.html"
 
 
-def _ready(mark: object) -> str:
-    if isinstance(mark, list | tuple):
-        return ", ".join(map(str, mark))
-    return "answered by a ready head" if mark is True else str(mark or "")
+def _ready(by: Mapping[str, Any]) -> str:
+    """Return which answers a head that ships gave; ``by`` is what a record says of who spoke."""
+    said = [f"{what}: {who}" for what, who in by.items() if str(who).startswith("ready ")]
+    return f"By a head that ships ({'; '.join(said)})" if said else ""
 
 
 def _answers(record: Mapping[str, Any], key: str) -> tuple[Action, ...]:

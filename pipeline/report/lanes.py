@@ -114,7 +114,13 @@ def ticks(duration: float, most: int = 8) -> list[tuple[float, str]]:
     """Return the time axis: (percent of the width, what stands there)."""
     step = next((step for step in STEPS if duration / step <= most), 36000)
     places = [step * n for n in range(math.floor(duration / step) + 1)]
-    return [(100 * at / duration, f"{at:g} s" if duration < 60 else clock(at)) for at in places]
+    return [(100 * at / duration, _moment(at, duration)) for at in places]
+
+
+def _moment(at: float, duration: float) -> str:
+    if duration < 60:
+        return f"{at:g} s"
+    return clock(at) if at >= 60 else f"0:{at:02.0f}"
 
 
 def _svg(inside: Iterable[str], label: str) -> Markup:
@@ -143,12 +149,13 @@ def _line(pieces: Sequence[Piece], duration: float, high: float) -> str:
     parts = []
     for one in pieces:
         times, values = _averaged(one.times, group), _averaged(one.values, group)
-        points = [
+        if len(times) == 1:  # Too short for a line of its own: a level as long as the piece is.
+            times, values = [one.start, one.end], values * 2
+        points = (
             f"{_x(t, duration):g} {_y(value, high):g}"
             for t, value in zip(times, values, strict=True)
-        ]
-        # A single point has a line too, however short.
-        parts.append("M" + "L".join(points if len(points) > 1 else points * 2))
+        )
+        parts.append("M" + "L".join(points))
     return "".join(parts)
 
 

@@ -22,7 +22,8 @@ from reelscribe.pipeline.stages.seeing import see
 from reelscribe.pipeline.stages.strips import previews_of, strips_of
 
 BLOCK = 128
-"""Videos whose features are looked at together."""
+"""Videos whose features are looked at together; where long ones are cut, an eighth of it: an hour's
+features are 30 MB."""
 
 
 def write_report(
@@ -101,8 +102,9 @@ def write_video_pages(
             sha256 = contents[Path(path)]
             todo.append(_Page(record=record, sha256=sha256, beside=beside, key=key))
     with Progress("video pages", len(todo), "videos") as progress:
-        for first in range(0, len(todo), BLOCK):
-            block = todo[first : first + BLOCK]
+        together = BLOCK if segmentation.kind == "none" else BLOCK // 8
+        for first in range(0, len(todo), together):
+            block = todo[first : first + together]
             videos = {page.sha256: Path(page.record["path"]) for page in block}
             said = {page.sha256: page.record for page in block}
             looks = see(heads, videos, said, segmentation)
