@@ -29,7 +29,7 @@ from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.run import write_run_page
 from reelscribe.pipeline.stages.illustrate import illustrate
 
-VERSION = 4
+VERSION = 5
 
 NAMED = 12
 """Missing clips that scores.json and the page name; ``missing.txt`` names them all."""
