@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from reelscribe.pipeline.recipe import Recipe
 from reelscribe.pipeline.stages.encode import Origin, encode_with_progress, origin, read_features
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from reelscribe.pipeline.holding import Room
     from reelscribe.pipeline.tasks import Example
 
@@ -83,7 +86,7 @@ class Material:
                 room.example(
                     self.store.path(sha256, self.recipe),
                     torch.from_numpy(features.feats_TD),
-                    backwards=clip.backwards,
+                    change=partial(_as_shown, clip),
                     name=clip.id,
                     label=label,
                     captions=clip.captions,
@@ -98,6 +101,11 @@ class Material:
             (clip.id, self.contents[clip.path], clip.label, clip.captions) for clip in clips
         )
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def _as_shown(clip: Clip, feats_TD: Tensor) -> Tensor:
+    """Return a video's features as the clip has them: from the last frame, where it is reversed."""
+    return feats_TD.flip(0) if clip.backwards else feats_TD
 
 
 def source(data: DataConfig, precomputed: Path | None = None) -> Source:
