@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +40,23 @@ CONTAINERS = (
 """Where Linux says what a container may take and has taken, by both versions of control groups."""
 
 
+Change = Callable[[Tensor], Tensor]
+"""What is done to features (T, D) after reading: a clip's frames from the last to the first."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, init=False)
 class OnDisk(Example):
     """A clip whose features are read whenever they are asked for, and not kept."""
 
     path: Path
-    given: Callable[[Tensor], Tensor]
+    change: Change
 
-    def __init__(self, path: Path, given: Callable[[Tensor], Tensor], **about: Any) -> None:
-        # Not by way of Example, whose features stay.
-        vars(self).update(about, path=path, given=given)
+    def __init__(self, path: Path, *, change: Change, **about: Any) -> None:
+        # Not by way of Example, whose features stay; dataclasses.replace gives them again.
+        about.pop("feats_TD", None)
+        vars(self).update(about, path=path, change=change)
 
-    @property
+    @property  # type: ignore[misc]  # Of all attributes it alone is not kept.
     def feats_TD(self) -> Tensor:
         """Read the features, which were checked when the entry was first read."""
         try:
@@ -60,7 +67,7 @@ class OnDisk(Example):
                 f"the features of {self.name} cannot be read again ({error}); was the feature "
                 "store changed meanwhile? The same command with --resume goes on"
             ) from None
-        return self.given(torch.from_numpy(feats_TD))
+        return self.change(torch.from_numpy(feats_TD))
 
 
 class Room:
@@ -71,24 +78,22 @@ class Room:
         self.left = SHARE * free_memory() if limit is None else limit * GIB
         self.held = self.on_disk = 0
 
-    def example(
-        self, path: Path, feats_TD: Tensor, given: Callable[[Tensor], Tensor], **about: Any
-    ) -> Example:
+    def example(self, path: Path, feats_TD: Tensor, *, change: Change, **about: Any) -> Example:
         """Return the clip with its features, or with where they lie.
 
         Args:
             path: the entry of the store.
             feats_TD: what it holds.
-            given: makes of it what a head is given: the frames from the last to the first, say.
+            change: what is done to that.
             about: the other fields of an example.
         """
         # Once one is left on disk the others are too: a small clip that still fits saves nothing.
         if self.on_disk or feats_TD.nbytes > self.left:
             self.on_disk += 1
-            return OnDisk(path, given, **about)
+            return OnDisk(path, change=change, **about)
         self.held += 1
         self.left -= feats_TD.nbytes
-        return Example(feats_TD=given(feats_TD), **about)
+        return Example(feats_TD=change(feats_TD), **about)
 
 
 def free_memory() -> float:

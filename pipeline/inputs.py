@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,6 @@ class Material:
         # Here, so that a command that only encodes loads no torch.
         import torch
 
-        from reelscribe.decoders.side import with_category
         from reelscribe.pipeline.holding import Room
 
         room = room or Room()
@@ -109,16 +109,11 @@ class Material:
             sha256 = self.contents[clip.path]
             features = read_features(self.store, clip.path, sha256, encoding)
             label = -1 if clip.label is None else number[clip.label]
-
-            def given(feats_TD: Tensor, clip: Clip = clip) -> Tensor:
-                feats_TD = feats_TD.flip(0) if clip.backwards else feats_TD
-                return with_category(feats_TD, clip.category) if self.categories else feats_TD
-
             found.append(
                 room.example(
                     self.store.path(sha256, encoding.recipe),
                     torch.from_numpy(features.feats_TD),
-                    given,
+                    change=partial(_as_shown, clip, self.categories),
                     name=clip.id,
                     label=label,
                     captions=clip.captions,
@@ -138,6 +133,14 @@ class Material:
 
     def _told(self, clip: Clip) -> tuple[int | None, ...]:
         return (clip.category,) if self.categories else ()
+
+
+def _as_shown(clip: Clip, categories: bool, feats_TD: Tensor) -> Tensor:
+    """Return a video's features as a head is given the clip: reversed, with its category."""
+    from reelscribe.decoders.side import with_category
+
+    feats_TD = feats_TD.flip(0) if clip.backwards else feats_TD
+    return with_category(feats_TD, clip.category) if categories else feats_TD
 
 
 def source(data: DataConfig, precomputed: Path | None = None) -> Source:

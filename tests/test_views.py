@@ -20,8 +20,12 @@ def test_each_look_reads_one_clip(tmp_path: Path) -> None:
     views = Views(
         [
             Example(feats_TD=torch.zeros(1, 2)),
-            OnDisk(tmp_path / "there.safetensors", lambda feats_TD: feats_TD.flip(0), name="there"),
-            OnDisk(tmp_path / "gone.safetensors", lambda feats_TD: feats_TD, name="gone"),
+            OnDisk(
+                tmp_path / "there.safetensors",
+                change=lambda feats_TD: feats_TD.flip(0),
+                name="there",
+            ),
+            OnDisk(tmp_path / "gone.safetensors", change=lambda feats_TD: feats_TD, name="gone"),
         ]
     )
     assert len(views) == 3
