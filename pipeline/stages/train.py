@@ -27,7 +27,7 @@ from reelscribe.pipeline.tasks import ActionTask, CaptionTask, Example
 from reelscribe.pipeline.telling import measure
 from reelscribe.pipeline.training import State, finished, fit
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same settings would now train another head."""
 
 SEARCH = ("max_words", "beam", "length_penalty", "no_repeat")
