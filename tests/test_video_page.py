@@ -223,3 +223,15 @@ def test_a_video_that_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
     text = page.read_text()
     assert "no longer where it was" in text
     assert "<video" not in text
+
+
+def test_a_segment_without_an_action_says_why(tmp_path: Path) -> None:
+    none: dict[str, Any] = {"actions": [], "caption": None}
+    why = {**none, "abstained": "most probable was <b>jump at 0.31"}
+    parts = [{"start": 0.0, "end": 1.0, **why}, {"start": 1.0, "end": 2.0, **none}]
+    record: dict[str, Any] = {"path": "a.mp4", "status": "ok", "duration": 2.0, "segments": parts}
+    card = read_card(record, 0, page=tmp_path / "index.html", strips={})
+    write_video_page(tmp_path, card, record, [], beside=Beside(), about={})
+    page = (tmp_path / video_page("a.mp4")).read_text()
+    assert "no action is named: most probable was &lt;b&gt;jump at 0.31" in page
+    assert page.count("nothing was said</span>") == 1

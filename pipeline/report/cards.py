@@ -45,6 +45,8 @@ class Segment:
     caption: str
     probability: float | None = None
     """Of that action."""
+    abstained: str = ""
+    """Why no action is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +169,7 @@ def _segment(record: Mapping[str, Any]) -> Segment:
         label=actions[0].label if actions else "",
         probability=actions[0].probability if actions else None,
         caption=str(record.get("caption") or ""),
+        abstained=str(record.get("abstained") or ""),
     )
 
 

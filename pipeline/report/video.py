@@ -173,6 +173,7 @@ def _bar(card: Card) -> list[dict[str, Any]]:
                 "label": one.label,
                 "probability": one.probability,
                 "caption": one.caption,
+                "abstained": one.abstained,
                 "text": ": ".join(text for text in (one.label, one.caption) if text),
             }
         )
