@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -246,29 +247,9 @@ class CaptionTask:
 
 
 @torch.inference_mode()
-def captions(
-    head: Teller,
-    feats: Sequence[Tensor],
-    *,
-    beam: int,
-    max_words: int,
-    length_penalty: float = 0.7,
-    no_repeat: int = 0,
-    batch: int = 64,
-) -> list[Hypothesis]:
-    """Return the best hypothesis of each clip."""
-    return [
-        best
-        for best, *_ in hypotheses(
-            head,
-            feats,
-            beam=beam,
-            max_words=max_words,
-            length_penalty=length_penalty,
-            no_repeat=no_repeat,
-            batch=batch,
-        )
-    ]
+def captions(head: Teller, feats: Sequence[Tensor], **search: Any) -> list[Hypothesis]:
+    """Return the best hypothesis of each clip; ``search`` as :func:`hypotheses` takes it."""
+    return [best for best, *_ in hypotheses(head, feats, **search)]
 
 
 @torch.inference_mode()
