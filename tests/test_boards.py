@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
-from collections.abc import Callable
+import importlib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,59 +17,21 @@ from reelscribe.pipeline.files import read_jsonl, write_jsonl
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.runs import train_run
 
-Reelscribe = Callable[..., "subprocess.CompletedProcess[str]"]
 Points = dict[str, list[tuple[int, float]]]
 
 
-class _Writer:
-    """What SummaryWriter is called with, kept in a text file: torch's own needs the package."""
-
-    def __init__(self, log_dir: str) -> None:
-        self.file = Path(log_dir) / "points.txt"
-        self.file.parent.mkdir(parents=True)
-        self.lines: list[str] = []
-
-    def add_scalar(self, tag: str, value: float, step: int) -> None:
-        self.lines.append(f"{tag} {step} {value!r}\n")
-
-    def flush(self) -> None:
-        with self.file.open("a") as file:
-            file.writelines(self.lines)
-        self.lines = []
-
-    def close(self) -> None:
-        self.flush()
-
-
 def points(folder: Path) -> Points:
-    """Return tag -> steps and values, from either kind of file."""
-    found: Points = {}
-    if (folder / "points.txt").is_file():
-        for line in (folder / "points.txt").read_text().splitlines():
-            tag, step, value = line.split()
-            found.setdefault(tag, []).append((int(step), float(value)))
-        return found
+    """Return tag -> steps and values."""
     accumulator: Any = importlib.import_module(
         "tensorboard.backend.event_processing.event_accumulator"
     )
+    found: Points = {}
     reader = accumulator.EventAccumulator(str(folder)).Reload()
     for tag in reader.Tags()["scalars"]:
         found[tag] = [(event.step, event.value) for event in reader.Scalars(tag)]
     return found
 
 
-@pytest.fixture(params=["stand-in", "tensorboard"])
-def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run with a stand-in for torch's writer, and with itself where its package is there."""
-    if request.param == "tensorboard":
-        pytest.importorskip("tensorboard")
-        return
-    module = ModuleType("torch.utils.tensorboard")
-    module.SummaryWriter = _Writer  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-
-
-@pytest.mark.usefixtures("writer")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_metrics_hold_is_there_once(tmp_path: Path) -> None:
     rows = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}]
@@ -88,7 +46,6 @@ def test_what_metrics_hold_is_there_once(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.usefixtures("writer")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_resumed_training_has_all_its_epochs(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,14 +75,7 @@ def test_a_resumed_training_has_all_its_epochs(
     assert {"grad_norm", "clips_per_second", "lr"} <= set(found)
 
 
-def test_without_the_package_it_is_one_line_before_any_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reelscribe: Reelscribe
-) -> None:
-    if importlib.util.find_spec("tensorboard") is None:
-        refused = reelscribe("train", "theatre", "--tensorboard")
-        assert refused.returncode == 2
-        assert "pip install 'reelscribe[tensorboard]'" in refused.stderr
-        assert "Traceback" not in refused.stderr
+def test_without_the_package_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reelscribe.pipeline.boards.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"^--tensorboard needs the package tensorboard"):
         check_tensorboard()
