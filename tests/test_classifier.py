@@ -23,6 +23,8 @@ from reelscribe.encoders.engine import OnnxEngine
 from reelscribe.encoders.network import load_whole
 
 SMALL = "test_resnet"
+EVEN = "resnet10t"
+"""Ends in 6 x 6: two cells a side divide it, and three."""
 
 
 @pytest.fixture(scope="module")
@@ -115,16 +117,18 @@ def test_cells_of_a_map_that_they_divide_are_the_networks_own_pooling(
 ) -> None:
     torch.manual_seed(0)
     weights = tmp_path / "small.safetensors"
-    model = timm.create_model(SMALL)
+    model = timm.create_model(EVEN)
     save_file(model.state_dict(), weights)
     frames_THWC = np.stack([np.asarray(photo)[:400, :600] for photo in photos()])
-    for pool in ("avg", "grid4"):
-        backbone, graph = find_backbone(SMALL, weights=str(weights), pool=pool, graphs=graphs)
+    for pool in ("avg", "grid2", "grid3"):
+        backbone, graph = find_backbone(EVEN, weights=str(weights), pool=pool, graphs=graphs)
         found = find_classifier(backbone, graphs)
         assert found.exact
         ours = found.probabilities(OnnxEngine(graph, backbone).encode(frames_THWC))
         theirs = timms_own(backbone, list(frames_THWC)).numpy()
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+        # An untrained network finds all classes about as probable: what counts is the ratio.
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+        assert theirs.std() > 1e-2 * theirs.mean()
 
 
 def test_what_has_no_such_layer_says_why(lite0: tuple[Backbone, Path], tmp_path: Path) -> None:
