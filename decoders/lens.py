@@ -128,12 +128,14 @@ def inputs(head: ActionHead, feats_TD: Tensor) -> Tensor:
 
 def arriving(head: ActionHead, feats_TD: Tensor) -> Tensor:
     """Return answers_TK: the probabilities after the first frame, the first two, ... all T."""
-    frames = len(feats_TD)
+    found = []
     with torch.no_grad():
-        logits_TK: Tensor = head(
-            feats_TD.expand(frames, *feats_TD.shape), torch.arange(1, frames + 1)
-        )
-    return logits_TK.softmax(dim=1)
+        # A few at a time: T clips of T frames would be T times the memory.
+        for first in range(1, len(feats_TD) + 1, 32):
+            lengths_B = torch.arange(first, min(first + 32, len(feats_TD) + 1))
+            read_TD = feats_TD[: int(lengths_B[-1])]
+            found.append(head(read_TD.expand(len(lengths_B), *read_TD.shape), lengths_B))
+    return torch.cat(found).softmax(dim=1)
 
 
 def attention(head: ActionHead, feats_TD: Tensor) -> Tensor | None:
@@ -150,6 +152,7 @@ def input_gradients(head: ActionHead, feats_TD: Tensor, label: int) -> Tensor:
     """Return the norm of the gradient of the loss with respect to each frame's features (T).
 
     Features are taken as the cell reads them, after the norm, so that cells can be compared.
+    Of a head that answers from several readings it is the one that the lens shows.
     """
     with torch.enable_grad():
         inputs_BTD = inputs(head, feats_TD)[None].requires_grad_()

@@ -13,8 +13,8 @@ Shapes: B clips, T frames, D features a frame, K classes, S values of the side i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +72,7 @@ class WithCategory(Norm):
 
     def measure(self, feats: Iterable[Tensor]) -> None:
         """Look at the training clips; their last column is no feature."""
-        self.norm.measure([feats_TD[:, :-1] for feats_TD in feats])
+        self.norm.measure(_Bare(feats))
 
     def forward(self, feats_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         """Return inputs_BTD of the frames where ``mask_BT`` is True."""
@@ -83,6 +83,23 @@ class WithCategory(Norm):
             told_B = told_B.masked_fill(hidden_B, 0)
         side_BTS = self.embed(told_B)[:, None].expand(-1, feats_BTD.shape[1], -1)
         return torch.cat((self.norm(feats_BTD[:, :, :-1], mask_BT), side_BTS), dim=2)
+
+
+class _Bare(Sequence[Tensor]):
+    """Features without their last column, each cut when it is looked at."""
+
+    def __init__(self, feats: Iterable[Tensor]) -> None:
+        self.feats = feats if isinstance(feats, Sequence) else list(feats)
+
+    def __len__(self) -> int:
+        return len(self.feats)
+
+    @overload
+    def __getitem__(self, at: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, at: slice) -> _Bare: ...
+    def __getitem__(self, at: int | slice) -> Tensor | _Bare:
+        return _Bare(self.feats[at]) if isinstance(at, slice) else self.feats[at][:, :-1]
 
 
 class WithActions(Norm):

@@ -16,7 +16,7 @@ from reelscribe.decoders.side import WithActions
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vectors import fill, read_vectors
 from reelscribe.decoders.vocabulary import SPECIALS, Vocabulary
-from reelscribe.pipeline.checkpoint import Manifest, load_head
+from reelscribe.pipeline.checkpoint import Manifest, load_head, read_manifest
 from reelscribe.pipeline.config import CATEGORY, CaptionConfig, Config
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
@@ -33,7 +33,9 @@ def contents(config: Config) -> dict[str, Any]:
     if isinstance(head, CaptionConfig) and head.vectors is not None:
         found["vectors"] = hash_file(head.vectors)
     if isinstance(head, CaptionConfig) and head.side not in (None, CATEGORY):
-        found["side"] = hash_file(Path(head.side) / "model.safetensors")
+        # The same numbers answer otherwise with other settings: phases, for example.
+        settings = dict(read_manifest(Path(head.side)).head)
+        found["side"] = [hash_file(Path(head.side) / "model.safetensors"), settings]
     return found
 
 

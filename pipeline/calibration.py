@@ -1,6 +1,7 @@
 """Calibration: how sure an action head may call itself, and below what it says nothing.
 
-Fitted on validation clips alone, which the head has not learnt from. One temperature divides all
+Fitted on validation clips alone, which the head has not learnt from; with ``training.refit`` the
+head of the first pass, for the one that learns from all of them later. One temperature divides all
 logits, so that of the answers given at 0.8 some 80 % are right (Guo et al. 2017,
 https://arxiv.org/abs/1706.04599). An answer is held back below the lowest confidence from which the
 answers were right often enough (the rule of Geifman and El-Yaniv 2017,

@@ -46,6 +46,10 @@ SHIPPED = Path(__file__).resolve().parents[1] / "configs"
 """Where the recipes of this repository lie, installed or not."""
 
 
+CAPTIONS_ALONE = ("scheduled_sampling", "by_length", "scst_epochs", "scst_lr", "scst_baseline")
+"""Settings of the training that an action head does not know."""
+
+
 class TrainingConfig(AugmentConfig):
     """How the head is trained."""
 
@@ -85,6 +89,20 @@ class TrainingConfig(AugmentConfig):
     """Its rate: about a tenth of ``lr``."""
     scst_baseline: Literal["greedy", "samples"] = "greedy"
     """What a caption is held against: the greedy one, or the mean of the others drawn."""
+
+    def refuse_for_actions(self) -> None:
+        """Raise where a setting is on that only a caption head has.
+
+        Raises:
+            ValueError: names the first of them.
+        """
+        for name in CAPTIONS_ALONE:
+            value, default = getattr(self, name), TrainingConfig.model_fields[name].default
+            if value != default:
+                raise ValueError(
+                    f"training.{name} is {value} and head.task is action: it is for captions; "
+                    f"leave it at {default}"
+                )
 
 
 class Config(Settings):

@@ -60,6 +60,13 @@ class ActionConfig(_HeadConfig):
     variational: bool = False
     """Dropout by one mask a clip, not one a frame, in front of the cell and between its layers."""
 
+    @field_validator("phases")
+    @classmethod
+    def _with_thin(cls, value: int, info: ValidationInfo) -> int:
+        if value > 1 and not info.data.get("thin"):
+            raise ValueError(f"is {value} and head.thin is 0; set head.thin too, or leave it at 1")
+        return value
+
 
 class CaptionConfig(_HeadConfig):
     """A decoder: features -> one sentence."""

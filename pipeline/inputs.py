@@ -171,6 +171,8 @@ def load_split(config: Config) -> Split:
         raise ValueError("head.both_ways is true and data.reversed is not; set both or neither")
     if config.head.task == "caption":
         config.training.refuse_for_captions()
+    else:
+        config.training.refuse_for_actions()
     dataset = resolve(DATASETS, config.data.dataset, "dataset")
     split: Split = dataset.load(source(config.data, config.encoder.precomputed))
     if split.missing:
@@ -222,7 +224,7 @@ def gather(config: Config, split: Split, place: Place) -> Material:
         failed=report.failed,
         leaks=leaks,
         mirrored=mirrored,
-        categories=getattr(config.head, "side", None) == CATEGORY,
+        categories=told_categories(config),
     )
 
 
@@ -232,9 +234,20 @@ def encode_mirrored(
     """Encode the mirrored views of the clips that are learnt from, where the config wants them."""
     mirrored = mirrored_view(config, encoding)
     if mirrored is not None:
-        paths = [clip.path for clip in (*split.train, *split.val) if clip.path in contents]
+        paths = [path for path in learnt_from(config, split) if path in contents]
         encode_with_progress(paths, mirrored, runner, what="encode mirrored", unit="clips")
     return mirrored
+
+
+def learnt_from(config: Config, split: Split) -> list[Path]:
+    """Return the videos that a head learns from: with ``refit`` those of validation too."""
+    clips = (*split.train, *(split.val if config.training.refit else ()))
+    return list(dict.fromkeys(clip.path for clip in clips))
+
+
+def told_categories(config: Config) -> bool:
+    """Say whether the head is told the category of each clip."""
+    return getattr(config.head, "side", None) == CATEGORY
 
 
 def mirrored_view(config: Config, encoding: Origin) -> Encoding | None:

@@ -17,7 +17,7 @@ from reelscribe.pipeline.checkpoint import is_whole
 from reelscribe.pipeline.config import Config
 from reelscribe.pipeline.files import read_json, write_json
 from reelscribe.pipeline.index import HashIndex
-from reelscribe.pipeline.inputs import Material, mirrored_view
+from reelscribe.pipeline.inputs import Material, learnt_from, mirrored_view, told_categories
 from reelscribe.pipeline.leaks import guard_leaks
 from reelscribe.pipeline.recipe import differences
 from reelscribe.pipeline.stages import evaluate, predict, train
@@ -112,10 +112,10 @@ def _encoding(config: Config, split: Split, cache: Path) -> tuple[list[Step], Ma
         return [Step(stage="encode", fresh=False, why=why)], None
     mirrored = mirrored_view(config, encoding)
     if mirrored is not None:
-        learnt_from = {clip.path for clip in (*split.train, *split.val)}
-        lacking = sum(not store.has(contents[path], mirrored.recipe) for path in learnt_from)
+        learnt = learnt_from(config, split)
+        lacking = sum(not store.has(contents[path], mirrored.recipe) for path in learnt)
         if lacking:
-            why = f"{lacking} of {len(learnt_from)} videos not yet seen mirrored"
+            why = f"{lacking} of {len(learnt)} videos not yet seen mirrored"
             return [Step(stage="encode", fresh=False, why=why)], None
     split, leaks = guard_leaks(split, contents, config.data.leaks)
     return [step], Material(
@@ -126,6 +126,7 @@ def _encoding(config: Config, split: Split, cache: Path) -> tuple[list[Step], Ma
         failed={},
         leaks=leaks,
         mirrored=mirrored,
+        categories=told_categories(config),
     )
 
 

@@ -35,9 +35,9 @@ def _resolved(task: str, run: Path) -> Path:
     return READY[task] if str(run) == NAME and not run.exists() else run
 
 
-def ready_as(run: Path, manifest: Manifest) -> str | None:
-    """Return what records call a head that ships; None for a run of the user's."""
-    if run not in READY.values():
+def ready_as(manifest: Manifest) -> str | None:
+    """Return what records call a head that ships, wherever it lies; None for another."""
+    if manifest.numbers not in {read_manifest(path).numbers for path in READY.values()}:
         return None
     if manifest.task == "action":
         return f"ready {manifest.trained['dataset']}, {len(manifest.labels)} classes"

@@ -58,11 +58,11 @@ class SelfCritical:
     def loss(self, batch: list[Example]) -> Tensor:
         """Return minus the advantage over greedy, times the log-probability a word."""
         self.head.eval()  # What is drawn and what it is measured by are of the whole network.
-        drawn, advantage_B = self._draw(batch)
+        feats_CTD, lengths_C = pad([clip.feats_TD for clip in batch], self.task.device)
+        drawn, advantage_B = self._draw(batch, feats_CTD, lengths_C)
         self.head.train()
-        feats_BTD, lengths_B = pad(
-            [clip.feats_TD for clip in batch for _ in range(SAMPLES)], self.task.device
-        )
+        feats_BTD = feats_CTD.repeat_interleave(SAMPLES, 0)
+        lengths_B = lengths_C.repeat_interleave(SAMPLES, 0)
         logprobs_BL, counts_BL = self._logprobs(feats_BTD, lengths_B, drawn)
         return -(advantage_B[:, None] * logprobs_BL).sum() / counts_BL.sum()
 
@@ -70,21 +70,22 @@ class SelfCritical:
         """Return CIDEr-D of the greedy captions, and the cross-entropy a word."""
         return self.task.validate()
 
-    def _draw(self, batch: list[Example]) -> tuple[list[list[int]], Tensor]:
+    def _draw(
+        self, batch: list[Example], feats_CTD: Tensor, lengths_C: Tensor
+    ) -> tuple[list[list[int]], Tensor]:
         """Return SAMPLES captions a clip, and by how much each is better than its baseline."""
         limit = self.task.max_words
-        feats_BTD, lengths_B = pad([clip.feats_TD for clip in batch], self.task.device)
         drawn = sample(
             self.head,
-            feats_BTD.repeat_interleave(SAMPLES, 0),
-            lengths_B.repeat_interleave(SAMPLES, 0),
+            feats_CTD.repeat_interleave(SAMPLES, 0),
+            lengths_C.repeat_interleave(SAMPLES, 0),
             max_words=limit,
         )
         rewards_CS = self._rewards(batch, drawn).view(len(batch), SAMPLES)
         if self.baseline == "samples":
             base_CS = (rewards_CS.sum(1, keepdim=True) - rewards_CS) / (SAMPLES - 1)
         else:
-            first = greedy(self.head, feats_BTD, lengths_B, max_words=limit)
+            first = greedy(self.head, feats_CTD, lengths_C, max_words=limit)
             base_CS = self._rewards(batch, [one.words for one in first])[:, None]
         return drawn, (rewards_CS - base_CS).flatten().to(self.task.device)
 

@@ -120,13 +120,16 @@ def choose_search(
         search: ``max_words``, ``no_repeat``.
     """
     cider = CiderD([[tokenise(text) for text in clip.captions] for clip in clips])
-    feats = [clip.feats_TD for clip in clips]
-    found = []
+    feats = Views(clips)
+    found, plain = [], 0.0
     for beam in BEAMS:
         for penalty in PENALTIES if beam > 1 else (1.0,):
             asked = {**search, "beam": beam, "length_penalty": penalty}
-            said = [tokenise(one.caption) for one in tell(head, vocabulary, feats, **asked)]
+            told = tell(head, vocabulary, feats, **asked)
+            said = [tokenise(one.caption) for one in told]
             found.append((float(cider.score(said).mean()), -beam, penalty))
+            if beam == 1:
+                plain = float(cider.score([tokenise(one.greedy) for one in told]).mean())
     score, narrow, penalty = max(found)
-    chosen = {"beam": -narrow, "length_penalty": penalty}
-    return {**chosen, "val_CIDEr": score, "val_CIDEr_greedy": found[0][0]}
+    chosen = {**search, "beam": -narrow, "length_penalty": penalty}
+    return {**chosen, "val_CIDEr": score, "val_CIDEr_greedy": plain}

@@ -13,11 +13,12 @@ import torch
 
 from reelscribe.decoders.side import WithActions
 from reelscribe.decoders.teller import Teller
-from reelscribe.pipeline.checkpoint import load_head
+from reelscribe.pipeline.checkpoint import load_head, read_manifest
 from reelscribe.pipeline.config import load_config
 from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.files import read_json, read_jsonl
 from reelscribe.pipeline.inputs import Place, gather, load_split
+from reelscribe.pipeline.plan import plan
 from reelscribe.pipeline.runs import train_run
 from reelscribe.pipeline.stages.answering import Answerer
 from reelscribe.pipeline.stages.describe import describe
@@ -149,3 +150,27 @@ def test_a_run_that_cannot_be_heard_is_refused(trained: Trained, tmp_path: Path)
     (other / "model.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match=r"was trained on other features \(pool"):
         refused(f"head.side={other}")
+
+
+def test_a_run_that_is_told_categories_is_fresh_when_it_is_done(
+    tmp_path: Path, place: Place
+) -> None:
+    config = load_config(Path("msrvtt"), [*msrvtt(tmp_path), "training.epochs=1"])
+    split = load_split(config)
+    train_run(config, place)
+    assert [step.why for step in plan(config, split, place.cache) if not step.fresh] == []
+
+
+def test_a_beam_for_the_validation_clips_to_choose_is_chosen_before_a_refit(
+    tmp_path: Path, place: Place
+) -> None:
+    base = [*msrvtt(tmp_path), "training.epochs=1", "training.refit=true"]
+    for beam in (1, "auto"):
+        config = load_config(Path("msrvtt"), [*base, f"head.beam={beam}"])
+        train_run(config, place)
+    manifest = read_manifest(tmp_path / "run")
+    assert manifest.trained["search"]["beam"] == manifest.search["beam"]
+    # It was chosen for another search than this one.
+    config = load_config(Path("msrvtt"), [*base, "head.beam=auto", "head.no_repeat=2"])
+    train_run(config, place)
+    assert read_manifest(tmp_path / "run").trained["search"]["no_repeat"] == 2

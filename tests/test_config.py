@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reelscribe.pipeline.config import (
     SHIPPED,
+    ActionConfig,
     CaptionConfig,
     Config,
     EncoderConfig,
@@ -258,3 +259,13 @@ def test_a_config_is_frozen() -> None:
     config = Config.model_validate(GOOD)
     with pytest.raises(ValueError, match="frozen"):
         config.training.seed = 3
+
+
+def test_phases_need_frames_that_are_left_out() -> None:
+    with pytest.raises(
+        ValueError, match=r"head\.phases: is 3 and head\.thin is 0; set head\.thin too"
+    ):
+        load_config(Path("theatre"), ["head.phases=3"])
+    head = load_config(Path("theatre"), ["head.phases=3", "head.thin=4"]).head
+    assert isinstance(head, ActionConfig)
+    assert head.phases == 3

@@ -130,7 +130,7 @@ def config(trained: Any, tmp_path: Path) -> Config:
 def test_a_run_makes_them_and_trains_on_them(trained: Any, tmp_path: Path, config: Config) -> None:
     cache = Path(shutil.copytree(trained.cache, tmp_path / "cache", symlinks=True))
     split = load_split(config)
-    learnt_from = len(split.train) + len(split.val)
+    learnt_from = len(split.train)  # Of validation clips there are none: nothing is refitted.
     first = plan(config, split, cache)[0]
     assert first.why == f"{learnt_from} of {learnt_from} videos not yet seen mirrored"
     place = Place(cache=cache, runner=Runner(workers=2, local=True))

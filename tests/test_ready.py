@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,12 @@ def test_it_is_asked_where_no_run_is_given(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ready").mkdir()
     assert runs_of(Path("ready"), None) == {"action": Path("ready")}
-    assert ready_as(mine, read_manifest(READY["action"])) is None
+
+
+def test_a_copy_of_it_is_marked_too(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(READY["action"], tmp_path / "my actions"))
+    assert ready_as(read_manifest(copy)) == "ready ucf101, 9 classes"
+    assert ready_as(replace(read_manifest(copy), numbers="0" * 64)) is None
 
 
 def test_its_notice_says_what_it_cannot_do() -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_holding import written
 
 from reelscribe.pipeline.config import Config, load_config
 from reelscribe.pipeline.execute import Runner
-from reelscribe.pipeline.inputs import Place
+from reelscribe.pipeline.files import read_json
+from reelscribe.pipeline.index import hash_file
+from reelscribe.pipeline.inputs import Place, load_split
 from reelscribe.pipeline.plan import forget
 from reelscribe.pipeline.runs import compare, evaluate_run, train_run
 from reelscribe.pipeline.telling import BEAMS
@@ -154,3 +157,29 @@ def test_compare_sets_cells_side_by_side(trained: Any, tmp_path: Path, place: Pl
     gates = 2 * 3 * (4 * 1280 + 4 * 4 + 2 * 4)
     assert gru == 2 * 1280 + gates + 8 * 12 + 12
     assert (tmp_path / "run" / "compare" / "report" / "index.html").is_file()
+
+
+def test_a_head_of_the_same_numbers_that_answers_otherwise_is_asked_again(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    """After a refit more phases leave all numbers as they were, and not the answers."""
+    settings = ["training.refit=true", "head.thin=2", f"output={tmp_path / 'run'}"]
+    path, shared = written(tmp_path, *settings)
+    place = Place(cache=own_cache, runner=Runner(workers=1, local=True))
+    found = []
+    for phases in (1, 4):
+        train_run(load_config(path, [*shared, f"head.phases={phases}"]), place)
+        model = hash_file(tmp_path / "run" / "model.safetensors")
+        asked = read_json(tmp_path / "run" / "stages.json")["predict"]["head"]["phases"]
+        found.append((model, asked, times(tmp_path / "run")["predictions.jsonl"]))
+    assert found[0][0] == found[1][0]
+    assert [asked for _, asked, _ in found] == [1, 4]
+    assert found[0][2] < found[1][2]
+
+
+@pytest.mark.parametrize("name", ["scst_epochs=3", "by_length=true", "scheduled_sampling=0.2"])
+def test_actions_have_no_settings_of_captions(trained: Any, tmp_path: Path, name: str) -> None:
+    wrong = config(trained, tmp_path / "run", f"training.{name}")
+    key = name.partition("=")[0]
+    with pytest.raises(ValueError, match=rf"^training\.{key} is .* action: it is for captions"):
+        load_split(wrong)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import pytest
 import torch
 
 from reelscribe.decoders import FAMILIES
 from reelscribe.decoders.action import ActionHead
+from reelscribe.decoders.scaling import create_norm
 from reelscribe.decoders.side import CATEGORIES, HIDDEN, WithActions, WithCategory, with_category
 from reelscribe.decoders.teller import Teller, create_teller
 from reelscribe.decoders.vocabulary import START
@@ -112,3 +115,28 @@ def test_beside_every_frame_stand_the_probabilities_of_the_action_head() -> None
     chances_BK = alone(FEATS, LENGTHS).softmax(1).detach()
     for frame in range(5):
         torch.testing.assert_close(inputs_BTD[:, frame, 6:], chances_BK)
+
+
+def test_measuring_looks_at_one_clip_after_the_other() -> None:
+    """Clips may lie on disk because they do not fit into memory."""
+
+    class Looked(Sequence[torch.Tensor]):
+        alive: ClassVar[list[weakref.ref[torch.Tensor]]] = []
+        most = 0
+
+        def __len__(self) -> int:
+            return 50
+
+        def __getitem__(self, at: int) -> torch.Tensor:  # type: ignore[override]
+            if at >= 50:
+                raise IndexError
+            clip = torch.full((4, 3), float(at))
+            self.alive.append(weakref.ref(clip))
+            Looked.most = max(Looked.most, sum(one() is not None for one in self.alive))
+            return clip
+
+    norm = WithCategory(create_norm("standard", 2))
+    norm.measure(Looked())
+    assert norm.state_dict()["norm.mean"].tolist() == pytest.approx([24.5, 24.5])
+    assert len(Looked.alive) == 50
+    assert Looked.most <= 3

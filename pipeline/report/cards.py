@@ -129,7 +129,8 @@ def read_card(
         caption=str(record.get("caption") or ""),
         segments=tuple(_segment(one) for one in record.get("segments") or ()),
         strip=_strip(strips.get(path), page),
-        page=video_page(path) if (page.parent / video_page(path)).is_file() else "",
+        # Of a video that fails now an earlier call may have left one.
+        page=video_page(path) if ok and (page.parent / video_page(path)).is_file() else "",
         abstained=str(record.get("abstained") or "") if ok else "",
         objects=_answers(record, "objects"),
         ready=_ready(record.get("by") or {}),

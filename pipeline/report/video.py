@@ -195,7 +195,7 @@ def lanes(looks: Sequence[Look], duration: float, spans: Mapping[float, float]) 
         about = "where the head that names actions looked: the share of each frame"
         found.append(bar_lane("Attention", about, weights, duration))
     spoken = [look for look in looks if look.words]
-    if len(spoken) > 1:
+    if spoken and max(len(spoken), len(spans)) > 1:
         means = [_mean(look.words.attention) for look in spoken if look.words]
         about = "where the head that writes captions looked: the mean over its words"
         pieces = _pieces(spoken, spans, means)
@@ -248,7 +248,7 @@ def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
 def _words(looks: Sequence[Look], card: Card) -> dict[str, Any] | None:
     """Return the heat map of a video that was described whole: words by frames."""
     spoken = [look for look in looks if look.words]
-    if len(spoken) != 1 or spoken[0].words is None or not card.duration:
+    if len(spoken) != 1 or len(card.segments) > 1 or spoken[0].words is None or not card.duration:
         return None
     said = spoken[0].words
     drawn = heat(spoken[0].times, said.attention, card.duration)

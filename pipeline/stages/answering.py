@@ -61,7 +61,7 @@ class Answerer:
         """
         head, manifest = load_head(run)
         made = made_for(manifest, run, place)
-        by = ready_as(run, manifest) or str(run)
+        by = ready_as(manifest) or str(run)
         return cls(head=head, manifest=manifest, origin=made, place=place, by=by, abstains=abstains)
 
     def with_objects(self) -> Answerer:
@@ -78,8 +78,11 @@ class Answerer:
     def denser(self, segmentation: Segmentation) -> Origin:
         """Return how long videos are looked at: each segment as often as a clip in training."""
         made = self.origin
-        if not isinstance(made, Encoding) or made.sampling.count is None:
+        if not isinstance(made, Encoding):
             return made
+        if made.sampling.count is None:
+            # A limit for a whole video would leave most segments without a frame.
+            return replace(made, sampling=replace(made.sampling, at_most=None))
         fps = made.sampling.count / segmentation.seconds
         return replace(made, sampling=Sampling(fps=fps))
 

@@ -18,10 +18,11 @@ from reelscribe.pipeline.finding import find_videos
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.parquet import check_parquet, write_parquet
 from reelscribe.pipeline.progress import Progress, say
-from reelscribe.pipeline.ready import READY, notice, runs_of
+from reelscribe.pipeline.ready import notice, ready_as, runs_of
 from reelscribe.pipeline.records import COLUMNS, Record, blank, flat, record, spoken
 from reelscribe.pipeline.said import Said, merged
 from reelscribe.pipeline.segments import Segmentation, Span
+from reelscribe.pipeline.stages.adopt import Adoption
 from reelscribe.pipeline.stages.answering import Answerer
 from reelscribe.pipeline.stages.encode import Encoding
 from reelscribe.pipeline.stages.pages import write_report
@@ -73,7 +74,7 @@ def describe(
     if parquet:
         check_parquet()
     heads = _heads(runs_of(action, caption), place, abstain)
-    videos = find_videos(sources)
+    videos = _found(sources, out)
     heads, blind = _with_objects(heads)
     if blind:
         say(f"describe: no objects: {blind}")
@@ -84,8 +85,10 @@ def describe(
         closing(Lines(out / "results.jsonl")) as lines,
     ):
         try:
-            for first in range(0, len(videos), BLOCK):
-                for found in run.block(videos[first : first + BLOCK], progress):
+            # Of long videos fewer at a time: their features are held together.
+            size = BLOCK if segmentation.kind == "none" else BLOCK // 8
+            for first in range(0, len(videos), size):
+                for found in run.block(videos[first : first + size], progress):
                     records.append(found)
                     lines.write(found)
                     progress.say(spoken(found))
@@ -104,9 +107,23 @@ def _heads(runs: Mapping[str, Path], place: Place, abstain: bool) -> list[Answer
         heads.append(Answerer.load(path, place, abstains=abstain))
         if heads[-1].manifest.task != task:
             raise ValueError(f"--{task} {path} holds a model for {heads[-1].manifest.task}s")
-        if path == READY[task]:
+        if ready_as(heads[-1].manifest) is not None:
             say(notice(task))
+    recipes = {head.origin.recipe.fingerprint for head in heads}
+    if len(recipes) > 1 and any(isinstance(head.origin, Adoption) for head in heads):
+        raise ValueError(
+            "one of the two runs reads features that were made elsewhere, the other reads others; "
+            "describe with one run at a time"
+        )
     return heads
+
+
+def _found(sources: Sequence[Path], out: Path) -> list[Path]:
+    """Return the videos but those that an earlier call wrote: ``out`` may lie among them."""
+    ours = (out / "report").absolute()
+    videos = find_videos(sources)
+    kept = [video for video in videos if not video.absolute().is_relative_to(ours)]
+    return kept or list(videos)
 
 
 def _with_objects(heads: Sequence[Answerer]) -> tuple[list[Answerer], str | None]:
@@ -140,11 +157,17 @@ class _Run:
             if video not in failed and self.contents[video] not in self._known:
                 fresh.setdefault(self.contents[video], video)
         self._known |= self._answer(fresh, failed, progress)
+        # What fails in segments fails under all its names.
+        lost = {
+            self.contents[video]: why for video, why in failed.items() if video in self.contents
+        }
         for video in videos:
-            if video in failed:
-                yield {**blank(video), "status": "failed", "reason": failed[video]}
+            known = self._known.get(self.contents.get(video, ""))
+            if video in failed or known is None:
+                why = failed.get(video) or lost[self.contents[video]]
+                yield {**blank(video), "status": "failed", "reason": why}
             else:
-                yield {**blank(video), "by": self.by, **self._known[self.contents[video]]}
+                yield {**blank(video), "by": self.by, **known}
 
     @property
     def by(self) -> dict[str, str | None]:
@@ -191,6 +214,7 @@ class _Run:
             made = head.denser(self.segmentation)
             report = head.encode([fresh[s] for s in long], made, heard=progress.note)
             failed |= report.failed
+            self.encoded += report.encoded
         self._hours += sum(durations.values()) / 3600
         progress.beside = f"{self._hours:.1f} h"
         todo = {s: video for s, video in fresh.items() if video not in failed}

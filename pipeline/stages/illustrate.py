@@ -24,6 +24,9 @@ from reelscribe.pipeline.stages.lens import look_at, picked
 CLIPS = 3
 """Validation clips that the lens looks at, each of another class."""
 
+LONGEST = 512
+"""Frames of such a clip: asking after each frame takes time that grows with the square."""
+
 
 def illustrate(material: Material, run: Path) -> None:
     """Draw what the page of a run shows beside its numbers."""
@@ -48,7 +51,7 @@ def _strips(material: Material, paths: Sequence[str], report: Path) -> dict[str,
         try:
             if not (report / name).is_file():
                 make_strip(Path(path), report / name)
-        except ValueError:
+        except (ValueError, OSError):
             continue
         found[path] = name
     return found
@@ -68,6 +71,8 @@ def _lens(material: Material, run: Path) -> list[dict[str, Any]]:
         sha256 = material.contents[clip.path]
         features = read_features(material.store, clip.path, sha256, material.encoding)
         feats_TD, pts_T = picked(head, features)
+        if len(feats_TD) > LONGEST:
+            continue
         heads = {str(manifest.head["cell"]): head}
         times = [round(float(second), 3) for second in pts_T]
         seen = look_at(heads, manifest, feats_TD, None)

@@ -25,6 +25,7 @@ from reelscribe.pipeline.files import write_json
 from reelscribe.pipeline.finding import find_videos
 from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.names import among
+from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.lens import write_lens_page
 from reelscribe.pipeline.stages.answering import made_for
 from reelscribe.pipeline.stages.encode import encode_with_progress, read_features
@@ -82,6 +83,11 @@ def look(
         clips = list(find_videos(sources))
     encoding = made_for(manifest, run, place)
     report = encode_with_progress(clips, encoding, place.runner, what="encode", unit="clips")
+    if head.both_ways or head.phases > 1:
+        say(
+            f"lens: {run} answers by the mean of several readings (head.phases, head.both_ways); "
+            "what is shown is one of them, forwards, before calibration"
+        )
     seen = []
     for clip in clips:
         if clip in report.contents:

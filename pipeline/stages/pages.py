@@ -62,7 +62,7 @@ def write_report(
         previews={str(path): name for path, name in copies.items()},
         about=about,
     )
-    title = f"{len(records)} videos, described"
+    title = f"{len(records)} video{'' if len(records) == 1 else 's'}, described"
     return write_gallery(out, records, strips=strips, title=title, about=about)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.teller import Teller
-from reelscribe.pipeline.checkpoint import Head, Manifest, load_head, save_manifest
+from reelscribe.pipeline.checkpoint import Head, Manifest, load_head, read_manifest, save_manifest
 from reelscribe.pipeline.config import CaptionConfig, Config
 from reelscribe.pipeline.files import write_jsonl
 from reelscribe.pipeline.holding import Room
@@ -29,9 +29,14 @@ VERSION = 3
 def made_of(config: Config, material: Material, run: Path) -> dict[str, Any]:
     """Return all that decides the predictions."""
     test = material.clips("test")
+    manifest = read_manifest(run)
     return {
         "version": VERSION,
         "model": hash_file(run / "model.safetensors"),
+        # The same numbers answer otherwise with other phases, temperature, or beam that was chosen.
+        "head": dict(manifest.head),
+        "calibration": dict(manifest.calibration),
+        "chosen": manifest.trained.get("search"),
         "search": search_of(config),
         "data": {"test": len(test), "clips": material.digest(test)},
     }
@@ -60,16 +65,16 @@ def asked(
     search = search_of(config)
     if search.get("beam") != "auto":
         return search
+    fixed = {name: search[name] for name in ("max_words", "no_repeat")}
     chosen = manifest.trained.get("search")
-    if chosen is None:
+    if chosen is None or any(chosen[name] != value for name, value in fixed.items()):
         if manifest.trained.get("refit"):
             raise ValueError(
-                f"{run} was trained again on its validation clips, which can choose no beam now; "
-                "give head.beam a number, or train with head.beam=auto from the start"
+                f"{run} was trained again on its validation clips, which can choose no beam for "
+                "this search now; give head.beam a number"
             )
         assert isinstance(head, Teller)
-        val = material.examples(material.clips("val"))
-        fixed = {name: search[name] for name in ("max_words", "no_repeat")}
+        val = material.examples(material.clips("val"), Room(config.training.memory))
         chosen = choose_search(head, manifest.vocabulary, val, **fixed)
     say(
         f"search: beam {chosen['beam']}, length penalty {chosen['length_penalty']} (val CIDEr "

@@ -82,7 +82,8 @@ def _parts(
     record: Mapping[str, Any],
     segmentation: Segmentation,
 ) -> list[_Part]:
-    cut = segmentation.cuts(record["duration"])
+    # The record's length is rounded; what was cut shows in its segments.
+    cut = len(record["segments"]) > 1 or segmentation.cuts(record["duration"])
     features = head.read(video, sha256, head.denser(segmentation) if cut else head.origin)
     parts = []
     for one in record["segments"]:

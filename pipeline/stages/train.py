@@ -35,17 +35,23 @@ VERSION = 2
 NO_RECIPE = {"memory"}
 """Settings that no number of a head depends on."""
 
+CRITICAL = {"scst_lr", "scst_baseline"}
+"""Settings of self-critical training, where there is any."""
+
 
 def made_of(config: Config, material: Material) -> dict[str, Any]:
     """Return all that decides the trained head."""
     train, val = material.clips("train"), material.clips("val")
     asked = {"beam", "length_penalty", "no_repeat"}
+    if config.training.refit and getattr(config.head, "beam", None) == "auto":
+        asked = set()  # Chosen before the refit, and never after it.
     head = config.head.model_dump(mode="json", exclude=asked, exclude_none=True)
+    without = NO_RECIPE if config.training.scst_epochs else NO_RECIPE | CRITICAL
     return {
         "version": VERSION,
         "recipe": material.recipe.settings,
         "head": head | contents(config),
-        "training": config.training.model_dump(mode="json", exclude=NO_RECIPE),
+        "training": config.training.model_dump(mode="json", exclude=without),
         "data": {
             "dataset": material.split.dataset,
             "split": material.split.name,
@@ -62,7 +68,7 @@ def train_head(
     """Train one head and write it into ``run``; ``curves`` are event files for TensorBoard."""
     room = Room(config.training.memory)
     train = material.examples(material.clips("train"), room, mirrors=True)
-    val = material.examples(material.clips("val"), room, mirrors=True)
+    val = material.examples(material.clips("val"), room, mirrors=config.training.refit)
     if room.on_disk:
         say(
             f"features: {room.held:,} clips stay in memory, {room.on_disk:,} are read from the "
@@ -87,7 +93,7 @@ def train_head(
     trained = {
         "dataset": material.split.dataset,
         "split": material.split.name,
-        "clips": len(material.clips("train")),
+        "clips": len(train) + (len(val) if config.training.refit else 0),
         "seed": config.training.seed,
         "refit": config.training.refit,
         "best_epoch": state.best_epoch,
@@ -95,6 +101,8 @@ def train_head(
         **({"scst": critical} if critical else {}),
         **({"search": chosen} if chosen else {}),
     }
+    if chosen:
+        manifest["search"] |= {name: chosen[name] for name in ("beam", "length_penalty")}
     manifest |= {"trained": trained, "calibration": calibration}
     save_head(run, task.head, Manifest(**manifest))
     for folder in (run, run / "scst", run / "refit", run / "refit" / "scst"):
