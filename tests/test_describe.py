@@ -22,11 +22,14 @@ import pytest
 import webvtt
 
 from reelscribe import pipeline as api
+from reelscribe.datasets.sampling import Sampling
 from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.inputs import Place
+from reelscribe.pipeline.segments import Segmentation
 from reelscribe.pipeline.stages import describe as describing
 from reelscribe.pipeline.stages.adopt import prepare_adoption
 from reelscribe.pipeline.stages.answering import Answerer
+from reelscribe.pipeline.stages.encode import Encoding
 
 Reelscribe = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -336,3 +339,70 @@ def test_a_library_call_gives_the_same_as_values(trained: Any, tmp_path: Path) -
     assert first.segments[0].end == first.duration
     assert second.caption is None
     assert (third.ok, third.reason, third.actions) == (False, "empty file", ())
+
+
+def test_a_video_that_fails_in_segments_fails_under_all_its_names(
+    trained: Any, tmp_path: Path, reelscribe: Reelscribe, make_video: Callable[..., Path]
+) -> None:
+    """A few frames are read well, and one of those that segments want is damaged."""
+    path = make_video(tmp_path / "in" / "a.mp4", frames=64, rate=8, keyint=1)
+    with av.open(str(path)) as file:
+        places = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    at, size = places[1]
+    assert at is not None
+    data[at : at + size] = b"\xff" * size
+    path.write_bytes(data)
+    shutil.copy(path, path.with_name("b.mp4"))
+    good = reelscribe("describe", "in", "--out", "whole", "--local", "--action", trained.action)
+    assert good.returncode == 0, good.stderr
+    command = ["describe", "in", "--out", "out", "--local", "--action", trained.action]
+    ended = reelscribe(*command, "--segments", "fixed:1s")
+    assert ended.returncode == 3, ended.stderr
+    one, other = described(tmp_path / "out").values()
+    assert one["status"] == other["status"] == "failed"
+    assert one["reason"] == other["reason"]
+
+
+def test_what_an_earlier_call_wrote_is_not_described(
+    trained: Any, tmp_path: Path, reelscribe: Reelscribe
+) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(sorted(Path(trained.clips).rglob("*.mp4"))[0], tmp_path / "in" / "a.avi")
+    for _ in range(2):
+        ended = reelscribe(
+            *("describe", "in", "--out", "in/found", "--previews", "--local"),
+            *("--action", trained.action),
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert list((tmp_path / "in" / "found" / "report" / "previews").glob("*.mp4"))
+        (row,) = described(tmp_path / "in" / "found").values()
+        assert row["path"] == "in/a.avi"
+
+
+def test_segments_are_looked_at_as_often_as_the_head_is_used_to(trained: Any) -> None:
+    place = Place(cache=trained.cache, runner=Runner(workers=1, local=True))
+    head = Answerer.load(trained.action, place)
+    assert isinstance(head.origin, Encoding)
+    cut = Segmentation.parse("fixed:2s")
+    made = head.denser(cut)
+    assert isinstance(made, Encoding)
+    assert made.sampling == Sampling(fps=2.0)  # Four frames of a clip, in two seconds.
+    # A limit for a whole video is none for its segments.
+    limited = replace(head, origin=replace(head.origin, sampling=Sampling(fps=3.0, at_most=2)))
+    made = limited.denser(cut)
+    assert isinstance(made, Encoding)
+    assert made.sampling == Sampling(fps=3.0)
+
+
+def test_two_runs_of_different_features_are_refused_where_one_was_made_elsewhere(
+    trained: Any, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "clip.npy", np.zeros((4, 1280), np.float32))
+    place = Place(cache=trained.cache, runner=Runner(workers=1, local=True))
+    head = Answerer.load(trained.action, place)
+    made = replace(head, origin=prepare_adoption(tmp_path, trained.cache))
+    with pytest.raises(ValueError, match="describe with one run at a time"):
+        describing._refuse_unlike([made, head])
+    describing._refuse_unlike([made, made])
+    describing._refuse_unlike([head, head])

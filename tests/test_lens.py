@@ -118,6 +118,14 @@ def test_the_last_answer_is_the_answer() -> None:
         torch.testing.assert_close(answers_TK[t], alone_BK[0], atol=1e-6, rtol=0)
 
 
+def test_a_long_clip_is_asked_about_a_few_prefixes_at_a_time() -> None:
+    """All at once, a clip of T frames would take T times its memory: 46 GB for 3,000 frames."""
+    made, feats_TD, asked = head(), torch.randn(70, D), []
+    made.register_forward_pre_hook(lambda _, given: asked.append(tuple(given[0].shape)))
+    assert arriving(made, feats_TD).shape == (70, K)
+    assert asked == [(32, 32, D), (32, 64, D), (6, 70, D)]
+
+
 def test_attention_is_what_the_pool_weighs_by() -> None:
     feats_TD = torch.randn(T, D)
     weights_T = attention(head(), feats_TD)

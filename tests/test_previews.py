@@ -43,6 +43,25 @@ def test_a_preview_has_the_same_frames_at_the_same_times_and_is_small(tmp_path: 
     assert [path.name for path in out.parent.iterdir()] == ["x.mp4"]
 
 
+def test_times_count_from_the_first_frame_and_pixels_are_square(tmp_path: Path) -> None:
+    """A broadcast begins at any time, and its pixels are wider than high."""
+    with av.open(str(tmp_path / "cut.ts"), "w") as file:
+        stream = file.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(32, 27)  # 16:9 in all
+        for i in range(10):
+            image = np.full((64, 96, 3), 20 * i, dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = 2500 + i, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    make_preview(tmp_path / "cut.ts", tmp_path / "x.mp4")
+    with av.open(str(tmp_path / "x.mp4")) as file:
+        times = [frame.time for frame in file.decode(video=0)]
+        assert times == pytest.approx([i / 25 for i in range(10)], abs=1e-3)
+        assert (file.streams.video[0].width, file.streams.video[0].height) == (114, 64)
+
+
 def test_what_is_no_video_gives_a_reason_and_no_preview(tmp_path: Path) -> None:
     (tmp_path / "x.avi").write_bytes(b"RIFF")
     with pytest.raises(ValueError, match="Invalid data"):

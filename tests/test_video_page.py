@@ -216,6 +216,15 @@ def test_without_script_the_video_its_subtitles_and_its_segments_are_there(
     context.close()
 
 
+def test_a_video_that_fails_now_is_not_linked_to_its_page_of_before(tmp_path: Path) -> None:
+    record: dict[str, Any] = {"path": "a.mp4", "status": "ok", "duration": None, "segments": []}
+    index = tmp_path / "index.html"
+    card = read_card(record, 0, page=index, strips={})
+    write_video_page(tmp_path, card, record, [], beside=Beside(), about={})
+    assert read_card(record, 0, page=index, strips={}).page == video_page("a.mp4")
+    assert read_card(record | {"status": "failed"}, 0, page=index, strips={}).page == ""
+
+
 def test_a_video_that_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
     record: dict[str, Any] = {"path": "gone.mp4", "status": "ok", "duration": None, "segments": []}
     card = read_card(record, 0, page=tmp_path / "index.html", strips={})

@@ -109,13 +109,18 @@ def _heads(runs: Mapping[str, Path], place: Place, abstain: bool) -> list[Answer
             raise ValueError(f"--{task} {path} holds a model for {heads[-1].manifest.task}s")
         if ready_as(heads[-1].manifest) is not None:
             say(notice(task))
+    _refuse_unlike(heads)
+    return heads
+
+
+def _refuse_unlike(heads: Sequence[Answerer]) -> None:
+    """Raise where one video would go by two contents: its own, and that of its features' file."""
     recipes = {head.origin.recipe.fingerprint for head in heads}
     if len(recipes) > 1 and any(isinstance(head.origin, Adoption) for head in heads):
         raise ValueError(
             "one of the two runs reads features that were made elsewhere, the other reads others; "
             "describe with one run at a time"
         )
-    return heads
 
 
 def _found(sources: Sequence[Path], out: Path) -> list[Path]:
