@@ -31,7 +31,7 @@ def write_subtitles(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
             inside = inside.with_name(f"{inside.name}-{_short_hash(record['path'])}")
         names.add(inside)
         stem = folder / inside
-        write_whole(stem.with_name(f"{stem.name}.vtt"), vtt(record["segments"]))
+        write_whole(stem.with_name(f"{stem.name}.vtt"), vtt(record["segments"], _note(record)))
         write_whole(stem.with_name(f"{stem.name}.srt"), srt(record["segments"]))
 
 
@@ -44,10 +44,21 @@ def inside_path(path: str) -> PurePath:
     return PurePath(*(_shortened(_ODD.sub("_", part)) for part in parts or ["video"]))
 
 
-def vtt(segments: Sequence[Mapping[str, Any]]) -> str:
-    """Return the segments as WebVTT."""
+def _note(record: Mapping[str, Any]) -> str:
+    """Return what is to be said of answers by a head that ships; SubRip has no place for it."""
+    said = [
+        f"{what} by {who}"
+        for what, who in (record.get("by") or {}).items()
+        if what != "objects" and str(who).startswith("ready ")
+    ]
+    return " ".join("; ".join(said).replace("-->", "->").split())
+
+
+def vtt(segments: Sequence[Mapping[str, Any]], note: str = "") -> str:
+    """Return the segments as WebVTT, with a note that players do not show."""
     cues = [f"{_span(segment, '.')}\n{_escaped(text)}\n" for segment, text in _spoken(segments)]
-    return "WEBVTT\n\n" + "\n".join(cues)
+    head = f"WEBVTT\n\nNOTE {note}\n\n" if note else "WEBVTT\n\n"
+    return head + "\n".join(cues)
 
 
 def srt(segments: Sequence[Mapping[str, Any]]) -> str:

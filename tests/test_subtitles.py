@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
+import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,3 +138,16 @@ def test_hostile_and_clashing_names_each_get_a_file_in_the_folder(tmp_path: Path
     assert said == {f"no {i}" for i in range(len(paths))}
     assert all(path.is_relative_to(tmp_path / "out" / "s") for path in found)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["s"]
+
+
+def test_a_track_says_in_a_note_that_a_head_that_ships_spoke(tmp_path: Path) -> None:
+    segments = [{"start": 0.0, "end": 2.0, "actions": [], "caption": "a man runs"}]
+    by = {"actions": None, "caption": "ready msvd, 47 clips", "objects": "lite0, ImageNet"}
+    record = {"path": "a.mp4", "duration": 2.0, "segments": segments, "by": by}
+    write_subtitles(tmp_path, [record])
+    text = (tmp_path / "a.mp4.vtt").read_text()
+    assert text.startswith("WEBVTT\n\nNOTE caption by ready msvd, 47 clips\n\n00:00")
+    (cue,) = webvtt.read(str(tmp_path / "a.mp4.vtt")).captions
+    assert cue.text == "a man runs"
+    write_subtitles(tmp_path, [record | {"by": by | {"caption": "runs/mine"}}])
+    assert "NOTE" not in (tmp_path / "a.mp4.vtt").read_text()
