@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import torch
 
 from reelscribe.decoders.side import WithActions
 from reelscribe.decoders.teller import Teller
+from reelscribe.decoders.vocabulary import Vocabulary
 from reelscribe.pipeline.checkpoint import load_head, read_manifest
 from reelscribe.pipeline.config import load_config
 from reelscribe.pipeline.execute import Runner
@@ -20,10 +22,13 @@ from reelscribe.pipeline.files import read_json, read_jsonl
 from reelscribe.pipeline.inputs import Place, gather, load_split
 from reelscribe.pipeline.plan import plan
 from reelscribe.pipeline.runs import train_run
+from reelscribe.pipeline.stages import predict as predicting
 from reelscribe.pipeline.stages.answering import Answerer
 from reelscribe.pipeline.stages.describe import describe
 from reelscribe.pipeline.stages.predict import predict
 from reelscribe.pipeline.stages.train import made_of, train_head
+from reelscribe.pipeline.tasks import Example
+from reelscribe.pipeline.telling import choose_search
 
 if TYPE_CHECKING:
     from conftest import Trained
@@ -170,7 +175,22 @@ def test_a_beam_for_the_validation_clips_to_choose_is_chosen_before_a_refit(
         train_run(config, place)
     manifest = read_manifest(tmp_path / "run")
     assert manifest.trained["search"]["beam"] == manifest.search["beam"]
-    # It was chosen for another search than this one.
-    config = load_config(Path("msrvtt"), [*base, "head.beam=auto", "head.no_repeat=2"])
-    train_run(config, place)
-    assert read_manifest(tmp_path / "run").trained["search"]["no_repeat"] == 2
+
+
+def test_a_beam_is_chosen_anew_for_another_search(tmp_path: Path, place: Place) -> None:
+    base = [*msrvtt(tmp_path), "training.epochs=1", "head.beam=auto"]
+    train_run(load_config(Path("msrvtt"), base), place)
+    before = read_manifest(tmp_path / "run")
+    seen: list[int] = []
+
+    def watch(head: Teller, words: Vocabulary, clips: Sequence[Example], **fixed: int) -> Any:
+        seen.append(fixed["no_repeat"])
+        return choose_search(head, words, clips, **fixed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predicting, "choose_search", watch)
+        train_run(load_config(Path("msrvtt"), [*base, "head.no_repeat=2"]), place)
+    after = read_manifest(tmp_path / "run")
+    assert seen == [2]
+    assert (before.search["no_repeat"], after.search["no_repeat"]) == (0, 2)
+    assert before.numbers == after.numbers

@@ -83,11 +83,7 @@ def look(
         clips = list(find_videos(sources))
     encoding = made_for(manifest, run, place)
     report = encode_with_progress(clips, encoding, place.runner, what="encode", unit="clips")
-    if head.both_ways or head.phases > 1:
-        say(
-            f"lens: {run} answers by the mean of several readings (head.phases, head.both_ways); "
-            "what is shown is one of them, forwards, before calibration"
-        )
+    _say_what_is_left_out(head, run)
     seen = []
     for clip in clips:
         if clip in report.contents:
@@ -104,6 +100,14 @@ def look(
         raise ValueError(f"no clip could be looked at: {reason}")
     write_json(out / "lens.json", {"run": str(run), "clips": seen})
     return Looked(clips=seen, page=write_lens_page(out, seen, str(run)), failed=report.failed)
+
+
+def _say_what_is_left_out(head: ActionHead, run: Path) -> None:
+    if head.both_ways or head.phases > 1:
+        say(
+            f"lens: {run} answers by the mean of several readings (head.phases, head.both_ways); "
+            "what is shown is one of them, forwards, before calibration"
+        )
 
 
 def _action(run: Path) -> tuple[ActionHead, Manifest]:

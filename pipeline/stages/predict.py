@@ -67,18 +67,21 @@ def asked(
         return search
     fixed = {name: search[name] for name in ("max_words", "no_repeat")}
     chosen = manifest.trained.get("search")
-    if chosen is None or any(chosen[name] != value for name, value in fixed.items()):
-        if manifest.trained.get("refit"):
-            raise ValueError(
-                f"{run} was trained again on its validation clips, which can choose no beam for "
-                "this search now; give head.beam a number"
-            )
+    refit = manifest.trained.get("refit")
+    if chosen is None and refit:
+        raise ValueError(
+            f"{run} was trained again on its validation clips, which can choose no beam now; give "
+            "head.beam a number"
+        )
+    other = chosen is not None and any(chosen[name] != value for name, value in fixed.items())
+    if chosen is None or (other and not refit):
         assert isinstance(head, Teller)
         val = material.examples(material.clips("val"), Room(config.training.memory))
         chosen = choose_search(head, manifest.vocabulary, val, **fixed)
     say(
         f"search: beam {chosen['beam']}, length penalty {chosen['length_penalty']} (val CIDEr "
         f"{chosen['val_CIDEr']:.3f}, greedy {chosen['val_CIDEr_greedy']:.3f})"
+        f"{', chosen before refit for another search than this' if other and refit else ''}"
     )
     return search | {name: chosen[name] for name in ("beam", "length_penalty")}
 

@@ -43,9 +43,9 @@ def made_of(config: Config, material: Material) -> dict[str, Any]:
     """Return all that decides the trained head."""
     train, val = material.clips("train"), material.clips("val")
     asked = {"beam", "length_penalty", "no_repeat"}
-    if config.training.refit and getattr(config.head, "beam", None) == "auto":
-        asked = set()  # Chosen before the refit, and never after it.
     head = config.head.model_dump(mode="json", exclude=asked, exclude_none=True)
+    if config.training.refit and getattr(config.head, "beam", None) == "auto":
+        head["beam"] = "auto"  # Chosen before the refit, and never after it.
     without = NO_RECIPE if config.training.scst_epochs else NO_RECIPE | CRITICAL
     return {
         "version": VERSION,
