@@ -15,13 +15,14 @@ from reelscribe.datasets.tables import VIDEO_SUFFIXES, read_lines
 from reelscribe.pipeline.progress import say
 
 
-def find_videos(sources: Sequence[Path]) -> list[Path]:
+def find_videos(sources: Sequence[Path], *, but: Path | None = None) -> list[Path]:
     """Return the videos among ``sources``, each once, folders searched in order of name.
 
     A source is a file, a folder, a pattern (``clips/**/*.mp4``) or ``@list.txt``: one source a
     line, relative to the list, blank lines and those that begin with ``#`` left out. A file that is
     named is taken whatever its suffix; in a folder, hidden files and those without a video's
-    suffix are left out and counted. Links to folders are followed, each folder once.
+    suffix are left out and counted. Links to folders are followed, each folder once. What lies in
+    the folder ``but`` is none of the user's: an earlier call wrote it there.
 
     Raises:
         ValueError: a source does not exist, or there is no video at all.
@@ -30,14 +31,17 @@ def find_videos(sources: Sequence[Path]) -> list[Path]:
     for source in sources:
         for one in _expanded(source):
             found.add(one)
+    videos = list(found.videos.values())
+    if but is not None:
+        videos = [v for v in videos if not v.absolute().is_relative_to(but.absolute())]
     if found.others:
         say(f"{found.others} files are hidden or no videos; left out")
-    if not found.videos:
+    if not videos:
         allowed = " ".join(sorted(VIDEO_SUFFIXES))
         raise ValueError(
             f"no videos in {', '.join(map(str, sources))}; looked for files in {allowed}"
         )
-    return list(found.videos.values())
+    return videos
 
 
 @dataclass(kw_only=True)

@@ -303,7 +303,7 @@ def test_a_run_that_is_killed_leaves_whole_lines(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = sorted(Path(trained.clips).rglob("*.mp4"))[:9]
-    monkeypatch.setattr(describing, "BLOCK", 3)
+    monkeypatch.setattr(describing, "block_size", lambda videos, segmentation, runner: 3)
     real, blocks = describing._Run.block, []
 
     def dies(self: Any, videos: Any, progress: Any) -> Any:
@@ -320,6 +320,21 @@ def test_a_run_that_is_killed_leaves_whole_lines(
     monkeypatch.setattr(describing._Run, "block", real)
     done = describing.describe(clips, tmp_path / "out", place, action=trained.action)
     assert (len(done.records), done.encoded) == (9, 0)
+
+
+def test_a_kill_costs_the_list_a_twentieth() -> None:
+    whole, cut = Segmentation.parse("none"), Segmentation.parse("fixed:2s")
+    ray, local = (Runner(workers=2, local=value) for value in (False, True))
+    size = describing.block_size
+    assert [size(videos, whole, ray) for videos in (1, 100, 200, 1000, 10_000)] == [
+        8,
+        8,
+        10,
+        50,
+        128,
+    ]
+    assert [size(videos, whole, local) for videos in (1, 100, 1000, 10_000)] == [32, 32, 50, 128]
+    assert [size(videos, cut, ray) for videos in (100, 10_000)] == [8, 16]
 
 
 def test_a_library_call_gives_the_same_as_values(trained: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.files import Lines, write_csv
 from reelscribe.pipeline.finding import find_videos
 from reelscribe.pipeline.inputs import Place
@@ -29,7 +30,7 @@ from reelscribe.pipeline.stages.pages import write_report
 from reelscribe.pipeline.subtitles import write_subtitles
 
 BLOCK = 128
-"""Videos that are encoded and answered together: what a kill may cost of the list of results."""
+"""Videos that are encoded and answered together at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def describe(
     if parquet:
         check_parquet()
     heads = _heads(runs_of(action, caption), place, abstain)
-    videos = _found(sources, out)
+    videos = find_videos(sources, but=out / "report")
     heads, blind = _with_objects(heads)
     if blind:
         say(f"describe: no objects: {blind}")
@@ -85,8 +86,7 @@ def describe(
         closing(Lines(out / "results.jsonl")) as lines,
     ):
         try:
-            # Of long videos fewer at a time: their features are held together.
-            size = BLOCK if segmentation.kind == "none" else BLOCK // 8
+            size = block_size(len(videos), segmentation, place.runner)
             for first in range(0, len(videos), size):
                 for found in run.block(videos[first : first + size], progress):
                     records.append(found)
@@ -99,6 +99,17 @@ def describe(
     page = _write(out, records, run, place, parquet=parquet, previews=previews)
     failed = sum(one["status"] == "failed" for one in records)
     return Described(records=records, page=page, encoded=run.encoded, failed=failed)
+
+
+def block_size(videos: int, segmentation: Segmentation, runner: Runner) -> int:
+    """Return how many videos are encoded and answered together: what a kill may cost of the list.
+
+    A twentieth of them, but not so few that workers wait for each other all the time; plain
+    processes start anew for each block. Of long videos the features are held together.
+    """
+    least = BLOCK // 4 if runner.local else BLOCK // 16
+    size = min(max(videos // 20, least), BLOCK)
+    return size if segmentation.kind == "none" else min(size, BLOCK // 8)
 
 
 def _heads(runs: Mapping[str, Path], place: Place, abstain: bool) -> list[Answerer]:
@@ -121,14 +132,6 @@ def _refuse_unlike(heads: Sequence[Answerer]) -> None:
             "one of the two runs reads features that were made elsewhere, the other reads others; "
             "describe with one run at a time"
         )
-
-
-def _found(sources: Sequence[Path], out: Path) -> list[Path]:
-    """Return the videos but those that an earlier call wrote: ``out`` may lie among them."""
-    ours = (out / "report").absolute()
-    videos = find_videos(sources)
-    kept = [video for video in videos if not video.absolute().is_relative_to(ours)]
-    return kept or list(videos)
 
 
 def _with_objects(heads: Sequence[Answerer]) -> tuple[list[Answerer], str | None]:
