@@ -7,7 +7,6 @@ Shapes: B clips, T frames, D features a frame, H values a state (both directions
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from reelscribe.decoders import CELLS
+from reelscribe.decoders.attention import layer_settings, sinusoids
 from reelscribe.decoders.dropout import SequenceDropout
 
 
@@ -236,15 +236,7 @@ class Transformer(Cell):
         )
         self.causal = not bidirectional
         self.project = nn.Linear(dim, hidden)
-        layer = nn.TransformerEncoderLayer(
-            hidden,
-            # Heads of 64 as in the paper, or as near to it as divides the width.
-            nhead=math.gcd(hidden, max(1, hidden // 64)),
-            dim_feedforward=4 * hidden,
-            dropout=dropout,
-            batch_first=True,
-            norm_first=True,
-        )
+        layer = nn.TransformerEncoderLayer(**layer_settings(hidden, dropout))
         self.net = nn.TransformerEncoder(
             layer, layers, norm=nn.LayerNorm(hidden), enable_nested_tensor=False
         )
@@ -259,13 +251,6 @@ class Transformer(Cell):
             later_TT = torch.ones(frames, frames, dtype=torch.bool, device=feats_BTD.device).triu(1)
         states_BTH: Tensor = self.net(tokens_BTH, mask=later_TT, src_key_padding_mask=~mask_BT)
         return states_BTH
-
-
-def sinusoids(frames: int, width: int) -> Tensor:
-    """Return positions_TH: sines, then cosines, of wave lengths from 2 pi to 10,000 times that."""
-    rates_F = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
-    angles_TF = torch.arange(frames)[:, None] * rates_F
-    return torch.cat((angles_TF.sin(), angles_TF.cos()), dim=1)[:, :width]
 
 
 class NoMemory(Cell):

@@ -11,15 +11,14 @@ word's embedding, H values of a reader's state, W of a word's.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from reelscribe.decoders.cells import create_cell, frame_mask, sinusoids
-from reelscribe.decoders.teller import Teller, refuse_words
+from reelscribe.decoders.attention import layer_settings, sinusoids
+from reelscribe.decoders.cells import create_cell, frame_mask
+from reelscribe.decoders.teller import Given, Teller, refuse_words
 from reelscribe.decoders.vocabulary import PAD
 
 
@@ -52,19 +51,9 @@ class TransformerTeller(Teller):
         layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.5,
-        norm: str = "layer",
-        consensus: bool = False,
-        side: Mapping[str, Any] | None = None,
+        **given: Unpack[Given],
     ) -> None:
-        super().__init__(
-            dim=dim,
-            words=words,
-            embed=embed,
-            dropout=dropout,
-            norm=norm,
-            consensus=consensus,
-            side=side,
-        )
+        super().__init__(dim=dim, words=words, embed=embed, dropout=dropout, **given)
         self.project = nn.Linear(self.norm.out_dim, hidden)
         self.reader = create_cell(
             cell,
@@ -77,15 +66,7 @@ class TransformerTeller(Teller):
         self.show = nn.Linear(self.reader.out_dim, hidden)
         self.embed = nn.Embedding(words, embed, padding_idx=PAD)
         self.lift = nn.Linear(embed, hidden)
-        layer = nn.TransformerDecoderLayer(
-            hidden,
-            # Heads of 64 as in the paper, or as near to it as divides the width.
-            nhead=math.gcd(hidden, max(1, hidden // 64)),
-            dim_feedforward=4 * hidden,
-            dropout=dropout,
-            batch_first=True,
-            norm_first=True,
-        )
+        layer = nn.TransformerDecoderLayer(**layer_settings(hidden, dropout))
         self.net = nn.TransformerDecoder(layer, layers, norm=nn.LayerNorm(hidden))
         self.say = nn.Linear(hidden, words)
 

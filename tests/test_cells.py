@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelscribe.decoders import CELLS
-from reelscribe.decoders.cells import LSTM, Cell, create_cell, sinusoids
+from reelscribe.decoders.attention import sinusoids
+from reelscribe.decoders.cells import LSTM, Cell, create_cell
 
 DIM, HIDDEN, FRAMES = 6, 8, 5
 
