@@ -11,14 +11,13 @@ word's embedding, H values of a reader's state, W of a writer's, A of an attenti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from reelscribe.decoders.cells import create_cell, frame_mask, init_recurrent
-from reelscribe.decoders.teller import Teller, refuse_words
+from reelscribe.decoders.teller import Given, Teller, refuse_words
 from reelscribe.decoders.vocabulary import PAD
 
 WRITERS: dict[str, type[nn.RNNCellBase]] = {"rnn": nn.RNNCell, "gru": nn.GRUCell}
@@ -61,19 +60,9 @@ class CaptionHead(Teller):
         layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.5,
-        norm: str = "layer",
-        consensus: bool = False,
-        side: Mapping[str, Any] | None = None,
+        **given: Unpack[Given],
     ) -> None:
-        super().__init__(
-            dim=dim,
-            words=words,
-            embed=embed,
-            dropout=dropout,
-            norm=norm,
-            consensus=consensus,
-            side=side,
-        )
+        super().__init__(dim=dim, words=words, embed=embed, dropout=dropout, **given)
         self.project = nn.Linear(self.norm.out_dim, hidden)
         self.reader = create_cell(
             self.reads or cell,

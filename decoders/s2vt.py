@@ -11,15 +11,14 @@ H values of a state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from reelscribe.decoders.cells import frame_mask, init_recurrent
-from reelscribe.decoders.teller import Teller, refuse_words
+from reelscribe.decoders.teller import Given, Teller, refuse_words
 from reelscribe.decoders.vocabulary import PAD
 
 NETWORKS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -59,19 +58,9 @@ class S2VT(Teller):
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.5,
-        norm: str = "layer",
-        consensus: bool = False,
-        side: Mapping[str, Any] | None = None,
+        **given: Unpack[Given],
     ) -> None:
-        super().__init__(
-            dim=dim,
-            words=words,
-            embed=embed,
-            dropout=dropout,
-            norm=norm,
-            consensus=consensus,
-            side=side,
-        )
+        super().__init__(dim=dim, words=words, embed=embed, dropout=dropout, **given)
         if cell not in NETWORKS:
             raise ValueError(
                 f"family s2vt has the cells {', '.join(NETWORKS)}, not {cell!r}; "

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor, nn
 
@@ -17,6 +17,14 @@ from reelscribe.decoders import FAMILIES
 from reelscribe.decoders.recall import Recall
 from reelscribe.decoders.side import create_inputs
 from reelscribe.decoders.vocabulary import SPECIALS
+
+
+class Given(TypedDict, total=False):
+    """Settings of what a head is given, the same for all families; left out, as Teller has them."""
+
+    norm: str
+    consensus: bool
+    side: Mapping[str, Any] | None
 
 
 class Teller(nn.Module, ABC):
@@ -32,8 +40,8 @@ class Teller(nn.Module, ABC):
         words: int,
         embed: int,
         dropout: float,
-        norm: str,
-        consensus: bool,
+        norm: str = "layer",
+        consensus: bool = False,
         side: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
