@@ -14,12 +14,13 @@ Shapes: B clips, T frames, D features a frame, K classes, S values of the side i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, overload
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from reelscribe.decoders.action import ActionHead
+from reelscribe.decoders.mapped import Mapped
 from reelscribe.decoders.scaling import Norm, create_norm
 
 CATEGORIES = 20
@@ -72,7 +73,8 @@ class WithCategory(Norm):
 
     def measure(self, feats: Iterable[Tensor]) -> None:
         """Look at the training clips; their last column is no feature."""
-        self.norm.measure(_Bare(feats))
+        clips = feats if isinstance(feats, Sequence) else list(feats)
+        self.norm.measure(Mapped(clips, lambda feats_TD: feats_TD[:, :-1]))
 
     def forward(self, feats_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         """Return inputs_BTD of the frames where ``mask_BT`` is True."""
@@ -83,23 +85,6 @@ class WithCategory(Norm):
             told_B = told_B.masked_fill(hidden_B, 0)
         side_BTS = self.embed(told_B)[:, None].expand(-1, feats_BTD.shape[1], -1)
         return torch.cat((self.norm(feats_BTD[:, :, :-1], mask_BT), side_BTS), dim=2)
-
-
-class _Bare(Sequence[Tensor]):
-    """Features without their last column, each cut when it is looked at."""
-
-    def __init__(self, feats: Iterable[Tensor]) -> None:
-        self.feats = feats if isinstance(feats, Sequence) else list(feats)
-
-    def __len__(self) -> int:
-        return len(self.feats)
-
-    @overload
-    def __getitem__(self, at: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, at: slice) -> _Bare: ...
-    def __getitem__(self, at: int | slice) -> Tensor | _Bare:
-        return _Bare(self.feats[at]) if isinstance(at, slice) else self.feats[at][:, :-1]
 
 
 class WithActions(Norm):
