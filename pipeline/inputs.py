@@ -278,8 +278,7 @@ def _refuse_unusable(split: Split, config: Config) -> None:
                 f"head.task is {task}, but {len(bare)} {part} clips have no {missing} "
                 f"(first {bare[0]!r}); give them one, or set head.task to the other task"
             )
-    told = getattr(config.head, "side", None) == CATEGORY
-    if told and all(clip.category is None for clip in split.train):
+    if told_categories(config) and all(clip.category is None for clip in split.train):
         raise ValueError(
             f"head.side is {CATEGORY}, and no training clip of {split.dataset} has one; "
             "MSR-VTT's annotations do. Leave head.side out, or give the folder of an action run"

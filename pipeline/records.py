@@ -56,7 +56,12 @@ def spoken(found: Mapping[str, Any]) -> str:
 
 def is_ready(found: Mapping[str, Any]) -> bool:
     """Say whether a head that ships had a part in a record."""
-    return any((one or "").startswith("ready ") for one in found["by"].values())
+    return bool(by_ready(found["by"]))
+
+
+def by_ready(by: Mapping[str, Any]) -> dict[str, str]:
+    """Return which answers heads that ship gave, and what they are called."""
+    return {what: who for what, who in by.items() if str(who).startswith("ready ")}
 
 
 COLUMNS = (

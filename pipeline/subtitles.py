@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from reelscribe.pipeline.files import write_whole
+from reelscribe.pipeline.records import by_ready
 
 LONGEST = 200
 """Bytes of a file name that are kept; file systems end at 255."""
@@ -46,11 +47,7 @@ def inside_path(path: str) -> PurePath:
 
 def _note(record: Mapping[str, Any]) -> str:
     """Return what is to be said of answers by a head that ships; SubRip has no place for it."""
-    said = [
-        f"{what} by {who}"
-        for what, who in (record.get("by") or {}).items()
-        if what != "objects" and str(who).startswith("ready ")
-    ]
+    said = [f"{what} by {who}" for what, who in by_ready(record.get("by") or {}).items()]
     return " ".join("; ".join(said).replace("-->", "->").split())
 
 

@@ -246,7 +246,6 @@ class CaptionTask:
         ]
 
 
-@torch.inference_mode()
 def captions(head: Teller, feats: Sequence[Tensor], **search: Any) -> list[Hypothesis]:
     """Return the best hypothesis of each clip; ``search`` as :func:`hypotheses` takes it."""
     return [best for best, *_ in hypotheses(head, feats, **search)]

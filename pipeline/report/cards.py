@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from reelscribe.pipeline.files import read_json, read_jsonl
+from reelscribe.pipeline.records import by_ready
 from reelscribe.pipeline.report.pages import finite
 
 FOLD = 8.0
@@ -149,7 +150,7 @@ def video_page(path: str) -> str:
 
 def _ready(by: Mapping[str, Any]) -> str:
     """Return which answers a head that ships gave; ``by`` is what a record says of who spoke."""
-    said = [f"{what}: {who}" for what, who in by.items() if str(who).startswith("ready ")]
+    said = [f"{what}: {who}" for what, who in by_ready(by).items()]
     return f"By a head that ships ({'; '.join(said)})" if said else ""
 
 

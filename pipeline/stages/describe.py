@@ -20,7 +20,7 @@ from reelscribe.pipeline.inputs import Place
 from reelscribe.pipeline.parquet import check_parquet, write_parquet
 from reelscribe.pipeline.progress import Progress, say
 from reelscribe.pipeline.ready import notice, ready_as, runs_of
-from reelscribe.pipeline.records import COLUMNS, Record, blank, flat, record, spoken
+from reelscribe.pipeline.records import COLUMNS, Record, blank, by_ready, flat, record, spoken
 from reelscribe.pipeline.said import Said, merged
 from reelscribe.pipeline.segments import Segmentation, Span
 from reelscribe.pipeline.stages.adopt import Adoption
@@ -282,7 +282,7 @@ def _write(
         write_parquet(out / "results.parquet", records)
     write_subtitles(out / "subtitles", records)
     about = {what: who for what, who in run.by.items() if who}
-    if any(who.startswith("ready ") for who in about.values()):
+    if by_ready(about):
         about["ready heads"] = "ship with Reelscribe, know little: see docs/model_card.md"
     return write_report(
         out,
