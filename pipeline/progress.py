@@ -26,7 +26,7 @@ REDRAWN = 10
 """How often a second a bar is drawn anew at most."""
 
 WINDOW = 30
-"""Seconds over which the rate is taken."""
+"""Counts, a second or more apart, over which the rate is taken."""
 
 
 def say(text: str) -> None:
@@ -93,7 +93,8 @@ class Progress:
         """Show ``note`` beside the count; without one, the rate."""
         self._note = note
         now = monotonic()
-        if now - self._seen[-1][0] >= 1.0:
+        # A long epoch speaks many times before one more is done.
+        if now - self._seen[-1][0] >= 1.0 and self.done > self._seen[-1][1]:
             self._seen.append((now, self.done))
         last = self.done == self.total
         if self._bar is not None:

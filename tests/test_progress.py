@@ -42,6 +42,22 @@ def test_lines_are_spare(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_what_is_left_is_known_within_a_long_epoch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of six epochs of 100 s each are done; the third has spoken every five seconds."""
+    clock = 0.0
+    monkeypatch.setattr(progress, "monotonic", lambda: clock)
+    with Progress("train", 6, "epochs") as done:
+        for second in range(5, 300, 5):
+            clock = float(second)
+            if second % 100 == 0:
+                done()
+            done.note(f"epoch {second // 100 + 1}")
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[-1] == "train: 2/6, epoch 3, 590 s left"  # 2 in 295 s
+
+
 def test_nothing_to_do_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("encode", 0, "videos"):
         pass
