@@ -16,7 +16,13 @@ from reelscribe.decoders.side import WithActions
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vectors import fill, read_vectors
 from reelscribe.decoders.vocabulary import SPECIALS, Vocabulary
-from reelscribe.pipeline.checkpoint import Manifest, load_head, read_manifest
+from reelscribe.pipeline.checkpoint import (
+    LEARNT,
+    Manifest,
+    learnt_from,
+    load_head,
+    read_manifest,
+)
 from reelscribe.pipeline.config import CATEGORY, CaptionConfig, Config
 from reelscribe.pipeline.index import hash_file
 from reelscribe.pipeline.inputs import Material
@@ -37,6 +43,32 @@ def contents(config: Config) -> dict[str, Any]:
         settings = dict(read_manifest(Path(head.side)).head)
         found["side"] = [hash_file(Path(head.side) / "model.safetensors"), settings]
     return found
+
+
+def refuse_known(config: Config, material: Material) -> None:
+    """Refuse an action run that has learnt from a clip which the captions are tested on.
+
+    Its answers would be better there than on any new clip, and the captions' score with them.
+
+    Raises:
+        ValueError: it has, and ``data.leaks`` is not ``allow``.
+    """
+    head = config.head
+    if not isinstance(head, CaptionConfig) or head.side in (None, CATEGORY):
+        return
+    learnt = learnt_from(Path(head.side))
+    if learnt is None:
+        say(f"head.side {head.side}: {LEARNT} is lacking, so what it has learnt from is not known")
+        return
+    known = [c.id for c in material.clips("test") if material.contents[c.path] in learnt]
+    if not known:
+        return
+    told = f"head.side {head.side} has learnt from {len(known)} test clips, first {known[0]}"
+    if config.data.leaks != "allow":
+        raise ValueError(
+            f"{told}; train it on this split's training clips, or set data.leaks to allow"
+        )
+    say(f"{told}; allowed")
 
 
 def build_teller(

@@ -7,7 +7,7 @@ vocabulary, the recipe of the features the head was fed, and what it was trained
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +28,9 @@ from reelscribe.pipeline.names import resolve
 from reelscribe.pipeline.recipe import Recipe, differences
 
 VERSION = 2
+
+LEARNT = "learnt.json"
+"""Which videos a head has learnt from, or was chosen by."""
 
 _KINDS = {"str": str, "int": int, "Mapping": dict, "tuple": list}
 """What the fields of a manifest are in JSON."""
@@ -113,6 +116,26 @@ def save_numbers(run: Path, tensors: Mapping[str, Tensor], manifest: Manifest) -
 def save_manifest(run: Path, manifest: Manifest) -> None:
     """Write ``model.json`` again, for numbers that stay as they are."""
     write_json(run / "model.json", asdict(manifest))
+
+
+def save_learnt(run: Path, contents: Iterable[str]) -> None:
+    """Write ``learnt.json``: the sha256 of each video that was learnt from or chosen by."""
+    write_json(run / LEARNT, sorted(set(contents)))
+
+
+def learnt_from(run: Path) -> frozenset[str] | None:
+    """Return what :func:`save_learnt` wrote, None where nothing did.
+
+    Raises:
+        ValueError: the file is not one of ours.
+    """
+    path = run / LEARNT
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError(f"{path} is not a list of hashes; train the run again")
+    return frozenset(found)
 
 
 def is_whole(run: Path) -> bool:

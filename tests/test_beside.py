@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
+from reelscribe.datasets.clip import PARTS
 from reelscribe.decoders.side import WithActions
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import Vocabulary
-from reelscribe.pipeline.checkpoint import load_head, read_manifest
+from reelscribe.pipeline.checkpoint import learnt_from, load_head, read_manifest, save_learnt
 from reelscribe.pipeline.config import load_config
 from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.files import read_json, read_jsonl
+from reelscribe.pipeline.fresh import fresh_task
 from reelscribe.pipeline.inputs import Place, gather, load_split
 from reelscribe.pipeline.plan import plan
 from reelscribe.pipeline.runs import train_run
@@ -155,6 +157,32 @@ def test_a_run_that_cannot_be_heard_is_refused(trained: Trained, tmp_path: Path)
     (other / "model.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match=r"was trained on other features \(pool"):
         refused(f"head.side={other}")
+
+
+def test_a_run_that_learnt_from_the_test_clips_is_refused(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(cache=trained.cache, runner=Runner(workers=1, local=True))
+    actions = Path(shutil.copytree(trained.action, tmp_path / "actions"))
+    asked = [*trained.settings("caption"), f"output={tmp_path / 'run'}", f"head.side={actions}"]
+    config = load_config(Path("theatre_captions"), [*asked, "training.epochs=1"])
+    material = gather(config, load_split(config), place)
+    parts = {part: material.clips(part) for part in PARTS}
+    hashes = {part: {material.contents[clip.path] for clip in parts[part]} for part in PARTS}
+    known = learnt_from(trained.action)
+    assert known is not None
+    assert known == hashes["train"] | hashes["val"]
+
+    tested = parts["test"][0]
+    save_learnt(actions, [*hashes["train"], material.contents[tested.path]])
+    with pytest.raises(ValueError, match=f"has learnt from 1 test clips, first {tested.id}"):
+        train_head(config, material, config.output)
+    allowed = load_config(Path("theatre_captions"), [*asked, "data.leaks=allow"])
+    fresh_task(allowed, material, *(material.examples(parts[part]) for part in ("train", "val")))
+    assert "has learnt from 1 test clips" in capsys.readouterr().err
+    (actions / "learnt.json").unlink()
+    fresh_task(config, material, *(material.examples(parts[part]) for part in ("train", "val")))
+    assert "learnt.json is lacking" in capsys.readouterr().err
 
 
 def test_a_run_that_is_told_categories_is_fresh_when_it_is_done(

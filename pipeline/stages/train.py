@@ -16,7 +16,7 @@ from typing import Any
 from reelscribe.pipeline.beside import contents
 from reelscribe.pipeline.boards import Board
 from reelscribe.pipeline.calibration import summary
-from reelscribe.pipeline.checkpoint import Manifest, save_head
+from reelscribe.pipeline.checkpoint import Manifest, save_head, save_learnt
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
 from reelscribe.pipeline.fresh import fresh_task
 from reelscribe.pipeline.holding import Room
@@ -104,6 +104,8 @@ def train_head(
     if chosen:
         manifest["search"] |= {name: chosen[name] for name in ("beam", "length_penalty")}
     manifest |= {"trained": trained, "calibration": calibration}
+    known = [*material.clips("train"), *material.clips("val")]
+    save_learnt(run, (material.contents[clip.path] for clip in known))
     save_head(run, task.head, Manifest(**manifest))
     for folder in (run, run / "scst", run / "refit", run / "refit" / "scst"):
         finished(folder)
