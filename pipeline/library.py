@@ -70,7 +70,9 @@ def describe(
     action: str | os.PathLike[str] | None = None,
     caption: str | os.PathLike[str] | None = None,
     segments: str = "none",
+    parquet: bool = False,
     abstain: bool = True,
+    previews: bool = False,
     cache: Path | None = None,
     workers: int | None = None,
     local: bool = False,
@@ -83,7 +85,9 @@ def describe(
         action: a run that names actions.
         caption: a run that writes captions; where neither is given, the heads that ship are asked.
         segments: how long videos are cut: ``none``, ``shots`` or ``fixed:10s``.
+        parquet: write ``results.parquet`` too.
         abstain: hold back actions that are too unsure, or unlike what was trained on.
+        previews: small copies of videos that browsers do not play, for their pages.
         cache: the feature store; the user's where none is given.
         workers: processes; one a core where none is given.
         local: without Ray.
@@ -101,7 +105,9 @@ def describe(
         action=None if action is None else Path(action),
         caption=None if caption is None else Path(caption),
         segments=segments,
+        parquet=parquet,
         abstain=abstain,
+        previews=previews,
     )
     return [_description(record) for record in found.records]
 

@@ -2,7 +2,7 @@
 
 Reads ``configs/ready/<heads>/``: ``model.safetensors`` and ``model.json`` like any run, and
 ``card.json`` with the held-out scores of these very numbers. No clip, no feature of a clip and no
-caption is in them; docs/model_card.md says what they are and what they cannot do.
+caption is in them; model_card.md beside them says what they are and what they cannot do.
 """
 
 from __future__ import annotations

@@ -345,15 +345,41 @@ def test_a_library_call_gives_the_same_as_values(trained: Any, tmp_path: Path) -
         [*clips, broken],
         tmp_path / "out",
         action=trained.action,
+        parquet=True,
         abstain=False,
+        previews=True,
         cache=trained.cache,
         local=True,
     )
+    assert (tmp_path / "out" / "results.parquet").is_file()
     assert (first.path, first.ok, first.reason) == (clips[0], True, None)
     assert first.actions[0].probability >= first.actions[1].probability
     assert first.segments[0].end == first.duration
     assert second.caption is None
     assert (third.ok, third.reason, third.actions) == (False, "empty file", ())
+
+
+def test_a_video_that_one_recipe_alone_fails_is_counted(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two heads that look at other frames: the broken video is tried by the first alone."""
+    caption = Path(shutil.copytree(trained.caption, tmp_path / "caption"))
+    manifest = json.loads((caption / "model.json").read_text())
+    count = manifest["frames"]["count"] + 1
+    manifest["frames"]["count"] = manifest["recipe"]["frames"]["count"] = count
+    (caption / "model.json").write_text(json.dumps(manifest))
+    clip = sorted(Path(trained.clips).rglob("*.mp4"))[0]
+    broken = tmp_path / "broken.mp4"
+    broken.touch()
+    found = describing.describe(
+        [clip, broken],
+        tmp_path / "out",
+        Place(cache=trained.cache, runner=Runner(workers=1, local=True)),
+        action=trained.action,
+        caption=caption,
+    )
+    assert [one["status"] for one in found.records] == ["ok", "failed"]
+    assert "describe: 2/2 in " in capsys.readouterr().err
 
 
 def test_a_video_that_fails_in_segments_fails_under_all_its_names(

@@ -22,7 +22,7 @@ from reelscribe.pipeline.ready import READY, notice, read_card, ready_as, runs_o
 from reelscribe.pipeline.records import TOP
 
 Reelscribe = Callable[..., "subprocess.CompletedProcess[str]"]
-CARD = (Path(__file__).parents[1] / "docs" / "model_card.md").read_text()
+CARD = (Path(__file__).parents[1] / "configs" / "ready" / "model_card.md").read_text()
 
 
 @pytest.mark.parametrize("task", READY)

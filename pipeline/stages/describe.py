@@ -195,8 +195,13 @@ class _Run:
         failed: dict[Path, str] = {}
         by_recipe = {head.origin.recipe.fingerprint: head for head in self.heads}
         for number, head in enumerate(by_recipe.values(), 1):
-            # A video is counted once, when the last recipe is done with it.
-            told = (lambda path, reason: progress()) if number == len(by_recipe) else _quiet
+            last = number == len(by_recipe)
+
+            def told(path: Path, reason: str | None, last: bool = last) -> None:
+                # A video is counted once: when it failed, or the last recipe is done with it.
+                if last or reason is not None:
+                    progress()
+
             report = head.encode(
                 [video for video in videos if video not in failed],
                 head.origin,
@@ -264,10 +269,6 @@ class _Run:
         return said
 
 
-def _quiet(path: Path, reason: str | None) -> None:
-    pass
-
-
 def _write(
     out: Path,
     records: Sequence[Record],
@@ -283,7 +284,7 @@ def _write(
     write_subtitles(out / "subtitles", records)
     about = {what: who for what, who in run.by.items() if who}
     if by_ready(about):
-        about["ready heads"] = "ship with Reelscribe, know little: see docs/model_card.md"
+        about["ready heads"] = "ship with Reelscribe, know little: see configs/ready/model_card.md"
     return write_report(
         out,
         records,
