@@ -151,23 +151,32 @@ def beam_search(
 
 @torch.no_grad()
 def sample(
-    head: Writer[S], feats_BTD: Tensor, lengths_B: Tensor, *, max_words: int
+    head: Writer[S],
+    feats_BTD: Tensor,
+    lengths_B: Tensor,
+    *,
+    max_words: int,
+    temperature: float = 1.0,
 ) -> list[list[int]]:
     """Draw one caption a clip, each word by its probability; torch's global stream decides.
 
-    Return the words of each, without START and END.
+    Below 1 the ``temperature`` that logits are divided by makes the likely likelier, above 1 less
+    so. Return the words of each, without START and END.
 
     Raises:
-        ValueError: ``max_words`` is below 1, or the features do not fit the head.
+        ValueError: ``max_words`` is below 1, ``temperature`` is not above 0, or the features do
+            not fit the head.
     """
     _check(head, max_words=max_words)
+    if not temperature > 0:
+        raise ValueError(f"temperature must be more than 0, got {temperature}")
     state = head.begin(feats_BTD, lengths_B)
     words_B = torch.full((len(feats_BTD),), START, device=feats_BTD.device)
     places: list[list[int]] = []
     ended_B = torch.zeros(len(feats_BTD), dtype=torch.bool, device=feats_BTD.device)
     for place in range(max_words):
         logprobs_BV, state, _ = head.step(words_B, state)
-        chances_BV = _allowed(logprobs_BV, place, max_words).softmax(dim=1)
+        chances_BV = (_allowed(logprobs_BV, place, max_words) / temperature).softmax(dim=1)
         words_B = torch.multinomial(chances_BV, 1)[:, 0].masked_fill(ended_B, END)
         ended_B = words_B == END
         places.append(words_B.tolist())

@@ -3,8 +3,10 @@
 Rennie et al. 2017, https://arxiv.org/abs/1612.00563: captions are drawn from the head; those with a
 higher CIDEr-D than the head's greedy caption of the same clip are made likelier, the others less
 likely. Or they are held against each other: the mean of a clip's other captions in greedy's place
-(Luo 2020, https://arxiv.org/abs/2003.09971). Cross-entropy comes first: an untrained head draws
-nothing that any reference would reward.
+(Luo 2020, https://arxiv.org/abs/2003.09971). Captions drawn at temperature 1 can be so much worse
+than greedy's that learning from them lifts the draws and lowers what the head will say; below 1
+they are nearer to it. Cross-entropy comes first: an untrained head draws nothing that any reference
+would reward.
 Reads and writes nothing.
 
 Shapes: C clips, S captions drawn of each, B of all, L words, V words of the vocabulary.
@@ -32,8 +34,11 @@ class SelfCritical:
 
     measure = "CIDEr"
 
-    def __init__(self, task: CaptionTask, *, baseline: str = "greedy") -> None:
+    def __init__(
+        self, task: CaptionTask, *, baseline: str = "greedy", temperature: float = 1.0
+    ) -> None:
         self.task, self.head, self.baseline = task, task.head, baseline
+        self.temperature = temperature
         self.rewards = Rewards(
             {
                 i: [" ".join(tokenise(text)) for text in clip.captions]
@@ -80,6 +85,7 @@ class SelfCritical:
             feats_CTD.repeat_interleave(SAMPLES, 0),
             lengths_C.repeat_interleave(SAMPLES, 0),
             max_words=limit,
+            temperature=self.temperature,
         )
         rewards_CS = self._rewards(batch, drawn).view(len(batch), SAMPLES)
         if self.baseline == "samples":
@@ -105,7 +111,7 @@ class SelfCritical:
         rows = [torch.tensor([START, *words, END][: limit + 1]) for words in drawn]
         words_BL = pad_sequence(rows, batch_first=True, padding_value=PAD).to(self.task.device)
         targets_BL = words_BL[:, 1:]
-        logits_BLV = self.head(feats_BTD, lengths_B, words_BL[:, :-1])
+        logits_BLV = self.head(feats_BTD, lengths_B, words_BL[:, :-1]) / self.temperature
         never = torch.zeros_like(logits_BLV, dtype=torch.bool)
         never[..., [PAD, START, UNKNOWN]] = True
         never[:, 0, END] = True

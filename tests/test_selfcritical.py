@@ -88,12 +88,14 @@ def score(task: CaptionTask) -> float:
     return task.validate()[0]
 
 
-@pytest.mark.parametrize("baseline", ["greedy", "samples"])
-def test_it_raises_cider_over_its_start(tmp_path: Path, baseline: str) -> None:
+@pytest.mark.parametrize(
+    ("baseline", "temperature"), [("greedy", 1.0), ("samples", 1.0), ("samples", 0.5)]
+)
+def test_it_raises_cider_over_its_start(tmp_path: Path, baseline: str, temperature: float) -> None:
     task = trained(tmp_path / "loss")
     before = score(task)
     settings = TrainingConfig(epochs=30, lr=0.003, patience=30)
-    critic = SelfCritical(task, baseline=baseline)
+    critic = SelfCritical(task, baseline=baseline, temperature=temperature)
     state = fit(critic, settings, tmp_path / "scst", made_of="x")
     assert state.best_score > before + 0.5
     assert score(task) == pytest.approx(state.best_score)
@@ -122,11 +124,14 @@ def test_a_caption_is_held_against_greedys_or_against_the_others(tmp_path: Path)
                 assert float(better_B[i * SAMPLES + k]) == pytest.approx(score - held, abs=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
 @torch.no_grad()
-def test_the_log_probability_is_that_of_the_caption_that_was_drawn(tmp_path: Path) -> None:
+def test_the_log_probability_is_that_of_the_caption_that_was_drawn(
+    tmp_path: Path, temperature: float
+) -> None:
     with torch.enable_grad():
         task = trained(tmp_path)
-    critic = SelfCritical(task)
+    critic = SelfCritical(task, temperature=temperature)
     feats_BTD, lengths_B = torch.eye(8)[:1, None].repeat(1, 3, 1), torch.tensor([3])
     logprobs_BL, there_BL = critic._logprobs(feats_BTD, lengths_B, [[4, 5]])
     assert there_BL.tolist() == [[True, True, True]]
@@ -136,7 +141,7 @@ def test_the_log_probability_is_that_of_the_caption_that_was_drawn(tmp_path: Pat
         row_BV[:, [0, START, 3]] = -torch.inf
         if place == 0:
             row_BV[:, END] = -torch.inf
-        total += float(row_BV.log_softmax(1)[0, word])
+        total += float((row_BV / temperature).log_softmax(1)[0, word])
         last = word
     assert float(logprobs_BL.sum()) == pytest.approx(total, abs=1e-5)
     # At the limit of 6 words an END is forced, and no word more is counted.
@@ -144,18 +149,21 @@ def test_the_log_probability_is_that_of_the_caption_that_was_drawn(tmp_path: Pat
     assert there_BL.sum() == 6
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 3.0])
 @torch.no_grad()
-def test_a_sample_follows_the_probabilities(tmp_path: Path) -> None:
+def test_a_sample_follows_the_probabilities(tmp_path: Path, temperature: float) -> None:
     with torch.enable_grad():
         task = trained(tmp_path)
     feats_BTD = torch.eye(8)[:1, None].repeat(2000, 3, 1)
     torch.manual_seed(1)
-    drawn = sample(task.head, feats_BTD, torch.full((2000,), 3), max_words=6)
+    drawn = sample(
+        task.head, feats_BTD, torch.full((2000,), 3), max_words=6, temperature=temperature
+    )
     first_BV, _, _ = task.head.step(
         torch.tensor([START]), task.head.begin(feats_BTD[:1], torch.tensor([3]))
     )
     first_BV[:, [0, START, END, 3]] = -torch.inf
-    for word, chance in enumerate(first_BV.softmax(1)[0].tolist()):
+    for word, chance in enumerate((first_BV / temperature).softmax(1)[0].tolist()):
         share = sum(words[0] == word for words in drawn) / 2000
         assert share == pytest.approx(chance, abs=0.04)
     assert all(1 <= len(words) <= 6 and END not in words for words in drawn)

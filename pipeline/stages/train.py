@@ -35,7 +35,7 @@ VERSION = 2
 NO_RECIPE = {"memory"}
 """Settings that no number of a head depends on."""
 
-CRITICAL = {"scst_lr", "scst_baseline"}
+CRITICAL = {"scst_lr", "scst_baseline", "scst_temperature"}
 """Settings of self-critical training, where there is any."""
 
 
@@ -149,7 +149,9 @@ def _critical(
     before = {name: value.detach().clone() for name, value in task.head.state_dict().items()}
     changes = {"epochs": settings.scst_epochs, "lr": settings.scst_lr}
     settings = settings.model_copy(update=changes | {"patience": settings.scst_epochs})
-    critic = SelfCritical(task, baseline=settings.scst_baseline)
+    critic = SelfCritical(
+        task, baseline=settings.scst_baseline, temperature=settings.scst_temperature
+    )
     validate = start is not None
     state = _fit(
         config,
