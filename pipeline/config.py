@@ -94,9 +94,9 @@ class TrainingConfig(AugmentConfig):
     """For captions: epochs of self-critical training on CIDEr-D behind those on the loss."""
     scst_lr: Positive = 1e-4
     """Its rate: about a tenth of ``lr``."""
-    scst_baseline: Literal["greedy", "samples"] = "greedy"
+    scst_baseline: Literal["greedy", "samples"] = "samples"
     """What a caption is held against: the greedy one, or the mean of the others drawn."""
-    scst_temperature: Positive = 1.0
+    scst_temperature: Positive = 0.5
     """What the logits are divided by where captions are drawn and learnt from: below 1 they are
     nearer to those that the head will give."""
 

@@ -1,9 +1,9 @@
 """Self-critical training: a caption head learns from the score of what it writes itself.
 
 Rennie et al. 2017, https://arxiv.org/abs/1612.00563: captions are drawn from the head; those with a
-higher CIDEr-D than the head's greedy caption of the same clip are made likelier, the others less
-likely. Or they are held against each other: the mean of a clip's other captions in greedy's place
-(Luo 2020, https://arxiv.org/abs/2003.09971). Captions drawn at temperature 1 can be so much worse
+higher CIDEr-D than a baseline are made likelier, the others less likely. The baseline is the head's
+greedy caption of the same clip, or the mean of the other captions drawn of it (Luo 2020,
+https://arxiv.org/abs/2003.09971). Captions drawn at temperature 1 can be so much worse
 than greedy's that learning from them lifts the draws and lowers what the head will say; below 1
 they are nearer to it. Cross-entropy comes first: an untrained head draws nothing that any reference
 would reward.
@@ -35,7 +35,7 @@ class SelfCritical:
     measure = "CIDEr"
 
     def __init__(
-        self, task: CaptionTask, *, baseline: str = "greedy", temperature: float = 1.0
+        self, task: CaptionTask, *, baseline: str = "samples", temperature: float = 0.5
     ) -> None:
         self.task, self.head, self.baseline = task, task.head, baseline
         self.temperature = temperature
@@ -61,7 +61,7 @@ class SelfCritical:
         return [clip.name for clip in batch]
 
     def loss(self, batch: list[Example]) -> Tensor:
-        """Return minus the advantage over greedy, times the log-probability a word."""
+        """Return minus the advantage over the baseline, times the log-probability a word."""
         self.head.eval()  # What is drawn and what it is measured by are of the whole network.
         feats_CTD, lengths_C = pad([clip.feats_TD for clip in batch], self.task.device)
         drawn, advantage_B = self._draw(batch, feats_CTD, lengths_C)
