@@ -7,7 +7,7 @@ commonest caption of the nearest clip, and one human against the others. With tr
 the recipe, a head learns from all that is not held out, for the whole schedule; without it a fold
 validates with the next one, which chooses the epoch.
 
-    make bench-msvd                # an hour: thirteen heads, three seeds
+    make bench-msvd                # an hour: twelve heads, three seeds
     python tests/benchmarks/bench_msvd.py --seeds 3 head.consensus=true head.cell=gru
 """
 
@@ -46,7 +46,7 @@ from reelscribe.pipeline.training import fit
 FOLDS = 5
 ALONE = "head.consensus=false"
 CELLS = {
-    "attention": ("lstm", "gru", "rnn", "none"),
+    "attention": ("lstm", "gru", "rnn"),
     "mean": ("lstm", "gru", "rnn"),
     "s2vt": ("lstm", "gru", "rnn"),
     "transformer": ("transformer", "lstm"),
