@@ -46,29 +46,30 @@ def contents(config: Config) -> dict[str, Any]:
 
 
 def refuse_known(config: Config, material: Material) -> None:
-    """Refuse an action run that has learnt from a clip which the captions are tested on.
+    """Refuse an action run that has learnt from a video which the captions are tested on.
 
-    Its answers would be better there than on any new clip, and the captions' score with them.
+    Its answers would be better there than on any new video, and the captions' score with them.
+    Videos are compared by their bytes (by those of their features, where others made these).
 
     Raises:
-        ValueError: it has, and ``data.leaks`` is not ``allow``.
+        ValueError: it has.
     """
     head = config.head
     if not isinstance(head, CaptionConfig) or head.side in (None, CATEGORY):
         return
     learnt = learnt_from(Path(head.side))
     if learnt is None:
-        say(f"head.side {head.side}: {LEARNT} is lacking, so what it has learnt from is not known")
+        say(
+            f"head.side {head.side} says not what it has learnt from ({LEARNT} is lacking or of "
+            "another training); `reelscribe train` on its config writes that down"
+        )
         return
     known = [c.id for c in material.clips("test") if material.contents[c.path] in learnt]
-    if not known:
-        return
-    told = f"head.side {head.side} has learnt from {len(known)} test clips, first {known[0]}"
-    if config.data.leaks != "allow":
+    if known:
         raise ValueError(
-            f"{told}; train it on this split's training clips, or set data.leaks to allow"
+            f"head.side {head.side} has learnt from {len(known)} test clips, first {known[0]}; "
+            "train it on this split's training clips alone"
         )
-    say(f"{told}; allowed")
 
 
 def build_teller(

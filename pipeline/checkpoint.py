@@ -119,23 +119,25 @@ def save_manifest(run: Path, manifest: Manifest) -> None:
 
 
 def save_learnt(run: Path, contents: Iterable[str]) -> None:
-    """Write ``learnt.json``: the sha256 of each video that was learnt from or chosen by."""
-    write_json(run / LEARNT, sorted(set(contents)))
+    """Write ``learnt.json``: the sha256 of each video that was learnt from or chosen by.
+
+    It names the numbers of the model that it is about: a list of another training is no list.
+    """
+    videos = sorted(set(contents))
+    write_json(run / LEARNT, {"numbers": read_manifest(run).numbers, "videos": videos})
 
 
 def learnt_from(run: Path) -> frozenset[str] | None:
-    """Return what :func:`save_learnt` wrote, None where nothing did.
-
-    Raises:
-        ValueError: the file is not one of ours.
-    """
+    """Return what :func:`save_learnt` wrote of this model, None where nothing did."""
     path = run / LEARNT
-    if not path.is_file():
+    try:
+        found = read_json(path) if path.is_file() else None
+    except ValueError:
         return None
-    found = read_json(path)
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise ValueError(f"{path} is not a list of hashes; train the run again")
-    return frozenset(found)
+    if not isinstance(found, dict) or found.get("numbers") != read_manifest(run).numbers:
+        return None
+    videos = found.get("videos")
+    return frozenset(map(str, videos)) if isinstance(videos, list) else None
 
 
 def is_whole(run: Path) -> bool:

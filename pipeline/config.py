@@ -46,15 +46,8 @@ SHIPPED = Path(__file__).resolve().parents[1] / "configs"
 """Where the recipes of this repository lie, installed or not."""
 
 
-CAPTIONS_ALONE = (
-    "scheduled_sampling",
-    "by_length",
-    "scst_epochs",
-    "scst_lr",
-    "scst_baseline",
-    "scst_temperature",
-)
-"""Settings of the training that an action head does not know."""
+CAPTIONS_ALONE = ("scheduled_sampling", "by_length", "scst_epochs")
+"""Settings of the training that an action head does not know, and that are off by default."""
 
 
 class TrainingConfig(AugmentConfig):
@@ -96,9 +89,9 @@ class TrainingConfig(AugmentConfig):
     """Its rate: about a tenth of ``lr``."""
     scst_baseline: Literal["greedy", "samples"] = "samples"
     """What a caption is held against: the greedy one, or the mean of the others drawn."""
-    scst_temperature: Positive = 0.5
-    """What the logits are divided by where captions are drawn and learnt from: below 1 they are
-    nearer to those that the head will give."""
+    scst_temperature: Annotated[float, BeforeValidator(a_number), Field(ge=0.01, le=100)] = 0.5
+    """What the logits are divided by where captions are drawn and learnt from: below 1 the drawn
+    captions are nearer to those that the head gives when it is asked."""
 
     def refuse_for_actions(self) -> None:
         """Raise where a setting is on that only a caption head has.

@@ -13,7 +13,7 @@ import torch
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.vocabulary import Vocabulary
 from reelscribe.pipeline.augment import Augment
-from reelscribe.pipeline.beside import BESIDE, build_teller, refuse_known
+from reelscribe.pipeline.beside import BESIDE, build_teller
 from reelscribe.pipeline.checkpoint import Manifest
 from reelscribe.pipeline.config import CaptionConfig, Config, TrainingConfig
 from reelscribe.pipeline.inputs import Material
@@ -42,7 +42,6 @@ def fresh_task(
     vocabulary comes from ``train`` in either case.
     """
     learn = train if learn is None else learn
-    refuse_known(config, material)
     head = config.head.model_dump(mode="json", exclude={"task", *SEARCH, *BESIDE, "min_count"})
     shared: Shared = {
         "task": config.head.task,

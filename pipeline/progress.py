@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections import deque
+from datetime import timedelta
 from time import monotonic
 from types import TracebackType
 
@@ -15,7 +16,6 @@ from rich.progress import (
     MofNCompleteColumn,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
 
@@ -61,7 +61,7 @@ class Progress:
 
     def __init__(self, what: str, total: int, unit: str) -> None:
         self.what, self.total, self.unit = what, total, unit
-        self.done = 0
+        self.done = self._skipped = 0
         self.beside = ""
         """What is shown beside the rate."""
         self._note = ""
@@ -77,11 +77,11 @@ class Progress:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[note]}", markup=False),
                 TimeElapsedColumn(),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}", markup=False),
                 console=Console(stderr=True, highlight=False, markup=False, emoji=False),
             )
             self._bar.start()
-            self._task = self._bar.add_task(self.what, total=self.total, note="")
+            self._task = self._bar.add_task(self.what, total=self.total, note="", left="")
         return self
 
     def __call__(self, note: str = "") -> None:
@@ -89,24 +89,31 @@ class Progress:
         self.done += 1
         self.note(note)
 
+    def skip(self, done: int) -> None:
+        """So many were done before: they count, and say nothing of how fast it goes."""
+        self.done = self._skipped = done
+
     def note(self, note: str) -> None:
         """Show ``note`` beside the count; without one, the rate."""
         self._note = note
         now = monotonic()
         # A long epoch speaks many times before one more is done.
         if now - self._seen[-1][0] >= 1.0 and self.done > self._seen[-1][1]:
+            if self._seen[0][0] == self._started:
+                self._seen.pop()  # What the store has comes all at once, and first.
             self._seen.append((now, self.done))
         last = self.done == self.total
         if self._bar is not None:
             # Drawing costs more than looking up a video in the store.
             if last or note or now - self._spoken >= 1 / REDRAWN:
                 self._spoken = now
-                self._bar.update(self._task, completed=self.done, note=self._shown())
+                left = self._left()
+                shown = "" if left is None else f"{timedelta(seconds=round(left))} left"
+                self._bar.update(self._task, completed=self.done, note=self._shown(), left=shown)
         elif now - self._spoken >= EVERY and not last:
             self._spoken = now
-            left = (self.total - self.done) / max(self._rate(), 1e-9)
-            # Before anything is done nobody knows.
-            ending = f", {left:.0f} s left" if self.done else ""
+            left = self._left()
+            ending = "" if left is None else f", {left:.0f} s left"
             say(f"{self.what}: {self.done}/{self.total}, {self._shown()}{ending}")
 
     def say(self, text: str) -> None:
@@ -131,7 +138,7 @@ class Progress:
             self._bar.stop()
         elif self.total and kind is None:
             seconds = monotonic() - self._started
-            self._seen = deque([(self._started, 0)])
+            self._seen = deque([(self._started, self._skipped)])
             say(f"{self.what}: {self.done}/{self.total} in {seconds:.1f} s, {self._shown()}")
 
     def _shown(self) -> str:
@@ -139,6 +146,19 @@ class Progress:
         return f"{rate}, {self.beside}" if self.beside else rate
 
     def _rate(self) -> float:
-        """Return how many a second were done lately: those of the store come all at once."""
+        """Return how many a second were done lately."""
         since, before = self._seen[0]
+        if self.done == before:
+            since, before = self._started, self._skipped
         return (self.done - before) / max(monotonic() - since, 1e-9)
+
+    def _left(self) -> float | None:
+        """Return the seconds that the others will take; before anything is done nobody knows."""
+        (since, before), (last, done) = self._seen[0], self._seen[-1]
+        if done == before:
+            since, before, last, done = self._started, self._skipped, monotonic(), self.done
+        if done == before:
+            return None
+        each = (last - since) / (done - before)
+        # A part of the next one is over, if it is like the others.
+        return max(0.0, (self.total - self.done) * each - min(monotonic() - last, each))

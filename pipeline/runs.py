@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from reelscribe.pipeline.checkpoint import load_head
+from reelscribe.pipeline.beside import refuse_known
+from reelscribe.pipeline.checkpoint import learnt_from, load_head
 from reelscribe.pipeline.comparing import compare_cells
 from reelscribe.pipeline.config import Config, resolved_yaml
 from reelscribe.pipeline.files import read_json, write_whole
@@ -64,6 +65,7 @@ def _stages(
 ) -> Result:
     """Run what is stale; a stage that is killed leaves nothing that counts as fresh."""
     run = config.output
+    refuse_known(config, material)
     write_whole(run / "config.yaml", resolved_yaml(config))
     made = train.made_of(config, material)
     why = stale(run, "train", made)
@@ -72,6 +74,8 @@ def _stages(
         forget(run, "train")
         train.train_head(config, material, run, resume=resume, curves=curves)
         record(run, "train", made)
+    elif learnt_from(run) is None:
+        train.note_learnt(material, run)  # A run from before such lists.
     made = predict.made_of(config, material, run)
     if stale(run, "predict", made):
         forget(run, "predict")

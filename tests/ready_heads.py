@@ -2,7 +2,7 @@
 
 Reads $REELSCRIBE_TEST_DATA (clips of UCF101 and MSVD); trains into build/ready and writes
 configs/ready/{actions,captions}: ``model.safetensors`` with 16 bits a number, ``model.json``, and
-``card.json`` with the scores of the rounded numbers on the test clips; and docs/calibration.png.
+``card.json`` with the scores of the rounded numbers on the test clips; and calibration.png.
 Neither clip, nor feature of a clip, nor caption is in them: what is written is checked for it.
 
     make ready-heads
@@ -93,7 +93,7 @@ def main() -> None:
         size = sum(path.stat().st_size for path in folder.iterdir())
         score = card[card["measure"]]
         print(f"{folder.name}: {size / 1e6:.1f} MB, {card['measure']} {score:.3f}")
-    draw(Path("docs/calibration.png"))
+    draw(Path("configs/ready/calibration.png"))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from reelscribe.pipeline.checkpoint import learnt_from, load_head, read_manifest
 from reelscribe.pipeline.config import load_config
 from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.files import read_json, read_jsonl
-from reelscribe.pipeline.fresh import fresh_task
 from reelscribe.pipeline.inputs import Place, gather, load_split
 from reelscribe.pipeline.plan import plan
 from reelscribe.pipeline.runs import train_run
@@ -169,20 +168,38 @@ def test_a_run_that_learnt_from_the_test_clips_is_refused(
     material = gather(config, load_split(config), place)
     parts = {part: material.clips(part) for part in PARTS}
     hashes = {part: {material.contents[clip.path] for clip in parts[part]} for part in PARTS}
-    known = learnt_from(trained.action)
-    assert known is not None
-    assert known == hashes["train"] | hashes["val"]
+    assert learnt_from(trained.action) == frozenset(hashes["train"] | hashes["val"])
+    train_run(config, place)
 
+    # What is trained and up to date is refused as well: it would be scored.
     tested = parts["test"][0]
     save_learnt(actions, [*hashes["train"], material.contents[tested.path]])
     with pytest.raises(ValueError, match=f"has learnt from 1 test clips, first {tested.id}"):
-        train_head(config, material, config.output)
-    allowed = load_config(Path("theatre_captions"), [*asked, "data.leaks=allow"])
-    fresh_task(allowed, material, *(material.examples(parts[part]) for part in ("train", "val")))
-    assert "has learnt from 1 test clips" in capsys.readouterr().err
-    (actions / "learnt.json").unlink()
-    fresh_task(config, material, *(material.examples(parts[part]) for part in ("train", "val")))
-    assert "learnt.json is lacking" in capsys.readouterr().err
+        train_run(config, place)
+
+    # A list of another training is no list.
+    found = read_json(actions / "learnt.json")
+    (actions / "learnt.json").write_text(json.dumps(found | {"numbers": "0" * 64}))
+    capsys.readouterr()
+    train_run(config, place)
+    assert "says not what it has learnt from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left", [None, "[]", "{"])
+def test_a_run_from_before_such_lists_gets_one(
+    tmp_path: Path, place: Place, left: str | None
+) -> None:
+    config = load_config(Path("msrvtt"), [*msrvtt(tmp_path), "training.epochs=1"])
+    train_run(config, place)
+    known = learnt_from(config.output)
+    assert known is not None
+    assert len(known) == 12
+    (config.output / "learnt.json").unlink()
+    if left is not None:
+        (config.output / "learnt.json").write_text(left)
+    assert learnt_from(config.output) is None
+    train_run(config, place)
+    assert learnt_from(config.output) == known
 
 
 def test_a_run_that_is_told_categories_is_fresh_when_it_is_done(

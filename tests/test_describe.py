@@ -378,7 +378,8 @@ def test_a_video_that_one_recipe_alone_fails_is_counted(
         action=trained.action,
         caption=caption,
     )
-    assert [one["status"] for one in found.records] == ["ok", "failed"]
+    ended = [(one["status"], one["reason"]) for one in found.records]
+    assert ended == [("ok", None), ("failed", "empty file")]
     assert "describe: 2/2 in " in capsys.readouterr().err
 
 

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -42,20 +43,52 @@ def test_lines_are_spare(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set the time that progress sees; it begins at 0."""
+    now = [0.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    return lambda seconds: now.__setitem__(0, seconds)
+
+
 def test_what_is_left_is_known_within_a_long_epoch(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
 ) -> None:
     """Two of six epochs of 100 s each are done; the third has spoken every five seconds."""
-    clock = 0.0
-    monkeypatch.setattr(progress, "monotonic", lambda: clock)
     with Progress("train", 6, "epochs") as done:
         for second in range(5, 300, 5):
-            clock = float(second)
+            clock(second)
             if second % 100 == 0:
                 done()
             done.note(f"epoch {second // 100 + 1}")
         lines = capsys.readouterr().err.splitlines()
-        assert lines[-1] == "train: 2/6, epoch 3, 590 s left"  # 2 in 295 s
+        assert lines[0] == "train: 0/6, epoch 1"
+        assert lines[-1] == "train: 2/6, epoch 3, 305 s left"
+
+
+def test_epochs_of_an_earlier_training_say_nothing_of_the_pace(
+    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
+) -> None:
+    """Epoch 51 of 100 is the first of a resumed training, and takes 100 s."""
+    with Progress("train", 100, "epochs") as done:
+        clock(100)
+        done.skip(50)
+        done("loss 1")
+        assert capsys.readouterr().err == "train: 51/100, loss 1, 4900 s left\n"
+
+
+def test_what_the_store_has_says_nothing_of_the_pace(
+    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
+) -> None:
+    """A thousand videos come at once, then one every ten seconds; ten are left."""
+    with Progress("encode", 1014, "videos") as done:
+        for _ in range(1000):
+            done()
+        for second in (10, 20, 30, 40):
+            clock(second)
+            done()
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last == "encode: 1004/1014, 0.1 videos/s, 100 s left"
 
 
 def test_nothing_to_do_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

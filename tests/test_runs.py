@@ -177,6 +177,14 @@ def test_a_head_of_the_same_numbers_that_answers_otherwise_is_asked_again(
     assert found[0][2] < found[1][2]
 
 
+def test_defaults_of_an_earlier_version_in_a_runs_config_are_no_mistake(
+    trained: Any, tmp_path: Path
+) -> None:
+    """A run's config.yaml holds all settings; scst_baseline was another by default."""
+    kept = config(trained, tmp_path / "run", "training.scst_baseline=greedy")
+    assert load_split(kept).train
+
+
 @pytest.mark.parametrize("name", ["scst_epochs=3", "by_length=true", "scheduled_sampling=0.2"])
 def test_actions_have_no_settings_of_captions(trained: Any, tmp_path: Path, name: str) -> None:
     wrong = config(trained, tmp_path / "run", f"training.{name}")

@@ -39,6 +39,8 @@ def test_the_wheel_is_whole_and_its_command_answers(tmp_path: Path) -> None:
                 ".typed",
                 ".json",
                 ".safetensors",
+                ".md",
+                ".png",
             ):
                 assert f"reelscribe/{path.relative_to(ROOT).as_posix()}" in inside
     assert "reelscribe/datasets/__init__.py" not in inside

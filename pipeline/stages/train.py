@@ -104,11 +104,16 @@ def train_head(
     if chosen:
         manifest["search"] |= {name: chosen[name] for name in ("beam", "length_penalty")}
     manifest |= {"trained": trained, "calibration": calibration}
-    known = [*material.clips("train"), *material.clips("val")]
-    save_learnt(run, (material.contents[clip.path] for clip in known))
     save_head(run, task.head, Manifest(**manifest))
+    note_learnt(material, run)
     for folder in (run, run / "scst", run / "refit", run / "refit" / "scst"):
         finished(folder)
+
+
+def note_learnt(material: Material, run: Path) -> None:
+    """Write down which videos the head of ``run`` has learnt from, or was chosen by."""
+    clips = [*material.clips("train"), *material.clips("val")]
+    save_learnt(run, (material.contents[clip.path] for clip in clips))
 
 
 def _chosen(config: Config, task: ActionTask | CaptionTask) -> dict[str, Any]:
@@ -201,6 +206,8 @@ def _fit(
             score = row.get(f"val_{task.measure}")
             shown = "" if score is None else f"val {task.measure} {score:.3f}, "
             rate = f"{row['clips_per_second']:,.0f} clips/s"
+            if progress.done < row["epoch"] - 1:
+                progress.skip(int(row["epoch"]) - 1)
             while progress.done < row["epoch"]:
                 progress(f"loss {row['loss']:.3f}, {shown}norm {row['grad_norm']:.2f}, {rate}")
             nonlocal board

@@ -14,8 +14,8 @@ Speed is that of training, in words a second, beside a bare loop over the same m
     python tests/benchmarks/bench_caption.py --full       # all 10,000 videos
     python tests/benchmarks/bench_caption.py --full --captions 5  # as many of each training video
     python tests/benchmarks/bench_caption.py --full --resume      # goes on where it was cut off
-    python tests/benchmarks/bench_caption.py --full --cpu         # 50 minutes on two cores
-    python tests/benchmarks/bench_caption.py --full --cpu training.scst_epochs=1   # and ten more
+    python tests/benchmarks/bench_caption.py --full --cpu         # 50 minutes on one thread
+    python tests/benchmarks/bench_caption.py --full --cpu training.scst_epochs=1  # and ten more
 """
 
 from __future__ import annotations
