@@ -46,8 +46,9 @@ SHIPPED = Path(__file__).resolve().parents[1] / "configs"
 """Where the recipes of this repository lie, installed or not."""
 
 
-CAPTIONS_ALONE = ("scheduled_sampling", "by_length", "scst_epochs")
-"""Settings of the training that an action head does not know, and that are off by default."""
+CAPTIONS_ALONE = ("scheduled_sampling", "by_length", "scst_epochs", "scst_lr", "scst_temperature")
+"""Settings of the training that an action head does not know. The ``scst_baseline`` that runs kept
+as a default was another once, so it is not held against them."""
 
 
 class TrainingConfig(AugmentConfig):

@@ -92,6 +92,7 @@ class Progress:
     def skip(self, done: int) -> None:
         """So many were done before: they count, and say nothing of how fast it goes."""
         self.done = self._skipped = done
+        self._seen[0] = (self._started, done)
 
     def note(self, note: str) -> None:
         """Show ``note`` beside the count; without one, the rate."""
