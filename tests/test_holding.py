@@ -113,14 +113,14 @@ def test_free_memory_is_the_least_of_machine_and_container(
 
 @pytest.mark.slow
 def test_what_is_read_from_disk_is_not_held(tmp_path: Path) -> None:
-    """The benchmark at a small size: 197 MB of features, of which 21 MB or all may be held."""
+    """The benchmark at a small size: 393 MB of features, of which 21 MB or all may be held."""
     script = Path(__file__).parent / "benchmarks" / "bench_train.py"
     own = {}
     for memory in ("0.02", "1"):
-        size = ["--part", "size", "--clips", "600", "--memory", memory]
+        size = ["--part", "size", "--clips", "1200", "--memory", memory]
         subprocess.run([sys.executable, script, *size], cwd=tmp_path, check=True)
         found = read_json(tmp_path / "build" / "bench" / "train.json")["size"]["size"]
         assert found["clips_per_second"] > 0
         own[memory] = found["own_mb"]
-    # Batches and what torch keeps for itself are in both.
-    assert own["1"] - own["0.02"] > 120
+    # Batches and what torch keeps for itself are in both, up to some tens of MB that differ.
+    assert own["1"] - own["0.02"] > 250
