@@ -2,7 +2,10 @@
 
 Reads and writes nothing. What averages over time gives a clip and its reverse one answer, so it is
 right about the direction of one of the two: 0.50 by construction. What reads the order can do
-better (Pickup et al. 2014, https://doi.org/10.1109/CVPR.2014.262).
+better (Pickup et al. 2014, https://doi.org/10.1109/CVPR.2014.262), and so can what sees the marks
+of a video encoder (Wei et al. 2018, https://doi.org/10.1109/CVPR.2018.00840): most clips of UCF101
+have one key frame, the first, and how unlike the others it is tells where the start is. So the ends
+can be left out.
 """
 
 from __future__ import annotations
@@ -10,10 +13,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reelscribe.datasets.clip import PARTS, Clip, Split
 
 MARK = " (backwards)"
 """What is put behind the label and the id of a clip that runs backwards."""
+
+TOLERANCE = 1e-6
+"""Seconds by which times of frames differ that are the same."""
 
 
 def with_reversed(split: Split) -> Split:
@@ -39,6 +48,16 @@ def with_reversed(split: Split) -> Split:
         val=val,
         test=test,
     )
+
+
+def inside(pts_T: NDArray[np.float64], trim: float) -> slice:
+    """Return which frames are not within ``trim`` seconds of the first or the last one.
+
+    At most a quarter of the clip is left out at each end: a short clip keeps its middle.
+    """
+    cut = min(trim, float(pts_T[-1] - pts_T[0]) / 4)
+    first = int(np.searchsorted(pts_T, pts_T[0] + cut - TOLERANCE))
+    return slice(first, int(np.searchsorted(pts_T, pts_T[-1] - cut + TOLERANCE, side="right")))
 
 
 def _both(clips: Sequence[Clip]) -> tuple[Clip, ...]:

@@ -71,8 +71,8 @@ class ActionHead(nn.Module):
     is then asked about as it is and reversed, and the mean of both is the answer, in training too.
     With ``thin`` and ``phases`` it is asked about so many times, at other moments each time.
     Features come in any width and scale, so they are normalised first (see scaling.py).
-    With the cell ``none`` there is no memory to pool, so the pool is the mean whatever is asked:
-    a config goes from ``lstm`` to its baseline in one word.
+    With the cell ``none`` there is no memory to pool, so the pool is the mean whatever is asked,
+    and the norm ``steps`` is ``motion``: a config goes from ``lstm`` to its baseline in one word.
     """
 
     def __init__(
@@ -106,7 +106,9 @@ class ActionHead(nn.Module):
             )
         self.dim, self.classes, self.thin, self.both_ways = dim, classes, thin, both_ways
         self.phases = phases
-        self.norm = create_norm(norm, dim)
+        # Differences would be a memory of one frame: their mean is the last frame less the first.
+        kind = "motion" if (norm, cell) == ("steps", "none") else norm
+        self.norm = create_norm(kind, dim)
         self.dropout = nn.Dropout(dropout)
         self.drop_inputs = SequenceDropout(dropout) if variational else self.dropout
         self.cell = create_cell(

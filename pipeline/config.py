@@ -120,6 +120,20 @@ class Config(Settings):
     output: Path
     """The folder of the run."""
 
+    def refuse_apart(self) -> None:
+        """Raise where a setting of one section goes with another of another section alone.
+
+        Raises:
+            ValueError: names both.
+        """
+        if getattr(self.head, "both_ways", False) and not self.data.reversed:
+            raise ValueError("head.both_ways is true and data.reversed is not; set both or neither")
+        if self.data.trim and self.encoder.precomputed is not None:
+            raise ValueError(
+                f"data.trim is {self.data.trim:g} and encoder.precomputed has features that need "
+                "not know their seconds; leave one of the two out"
+            )
+
     @model_validator(mode="before")
     @classmethod
     def _root_of_features(cls, values: Any) -> Any:

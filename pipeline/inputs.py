@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reelscribe.datasets.backwards import with_reversed
+from reelscribe.datasets.backwards import inside, with_reversed
 from reelscribe.datasets.catalog import DATASETS
 from reelscribe.datasets.clip import Clip, Part, Source, Split
 from reelscribe.datasets.features import scan
 from reelscribe.datasets.splitting import split_by_group
-from reelscribe.pipeline.cache import FeatureStore
+from reelscribe.pipeline.cache import Features, FeatureStore
 from reelscribe.pipeline.config import CATEGORY, Config, DataConfig
 from reelscribe.pipeline.execute import Runner, stop
 from reelscribe.pipeline.leaks import guard_leaks
@@ -68,6 +68,8 @@ class Material:
     """How the mirrored views were made, where training clips have them."""
     categories: bool = False
     """Whether a head is told the category of each clip: ``head.side: category``."""
+    trim: float = 0.0
+    """Seconds that are left out at both ends of each clip: ``data.trim``."""
 
     @property
     def recipe(self) -> Recipe:
@@ -77,6 +79,12 @@ class Material:
     def clips(self, part: Part) -> list[Clip]:
         """Return the clips of one part that have features."""
         return [clip for clip in self.split.part(part) if clip.path in self.contents]
+
+    def features(self, clip: Clip) -> Features:
+        """Read the features of a clip out of the store: of the frames that are not left out."""
+        found = read_features(self.store, clip.path, self.contents[clip.path], self.encoding)
+        kept = inside(found.pts_T, self.trim)
+        return replace(found, feats_TD=found.feats_TD[kept], pts_T=found.pts_T[kept])
 
     def examples(
         self, clips: Sequence[Clip], room: Room | None = None, *, mirrors: bool = False
@@ -108,14 +116,14 @@ class Material:
         for place, clip in enumerate(clips):
             sha256 = self.contents[clip.path]
             features = read_features(self.store, clip.path, sha256, encoding)
-            label = -1 if clip.label is None else number[clip.label]
+            kept = inside(features.pts_T, self.trim)
             found.append(
                 room.example(
                     self.store.path(sha256, encoding.recipe),
                     torch.from_numpy(features.feats_TD),
-                    change=partial(_as_shown, clip, self.categories),
+                    change=partial(_as_shown, clip, self.categories, kept),
                     name=clip.id,
-                    label=label,
+                    label=-1 if clip.label is None else number[clip.label],
                     captions=clip.captions,
                     group=clip.group,
                     mirror=mirrors[place] if mirrors else None,
@@ -129,16 +137,19 @@ class Material:
             (clip.id, self.contents[clip.path], clip.label, clip.captions, *self._told(clip))
             for clip in clips
         )
+        if self.trim:
+            rows.append((f"trim {self.trim}",))
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
     def _told(self, clip: Clip) -> tuple[int | None, ...]:
         return (clip.category,) if self.categories else ()
 
 
-def _as_shown(clip: Clip, categories: bool, feats_TD: Tensor) -> Tensor:
-    """Return a video's features as a head is given the clip: reversed, with its category."""
+def _as_shown(clip: Clip, categories: bool, kept: slice, feats_TD: Tensor) -> Tensor:
+    """Return a video's features as a head is given the clip: cut, reversed, with its category."""
     from reelscribe.decoders.side import with_category
 
+    feats_TD = feats_TD[kept]
     feats_TD = feats_TD.flip(0) if clip.backwards else feats_TD
     return with_category(feats_TD, clip.category) if categories else feats_TD
 
@@ -167,8 +178,7 @@ def load_split(config: Config) -> Split:
         ValueError: clips are missing and the config does not allow that, or the split cannot be
             trained on.
     """
-    if getattr(config.head, "both_ways", False) and not config.data.reversed:
-        raise ValueError("head.both_ways is true and data.reversed is not; set both or neither")
+    config.refuse_apart()
     if config.head.task == "caption":
         config.training.refuse_for_captions()
     else:
@@ -225,6 +235,7 @@ def gather(config: Config, split: Split, place: Place) -> Material:
         leaks=leaks,
         mirrored=mirrored,
         categories=told_categories(config),
+        trim=config.data.trim,
     )
 
 

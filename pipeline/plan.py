@@ -127,6 +127,7 @@ def _encoding(config: Config, split: Split, cache: Path) -> tuple[list[Step], Ma
         leaks=leaks,
         mirrored=mirrored,
         categories=told_categories(config),
+        trim=config.data.trim,
     )
 
 

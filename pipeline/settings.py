@@ -77,6 +77,16 @@ class DataConfig(Settings):
     leaves it out of the part that is learnt from. Either way the score card says so."""
     reversed: bool = False
     """Add every clip backwards, as a class of its own: can the head tell the arrow of time?"""
+    trim: NotNegative = 0.0
+    """With ``reversed``: seconds left out at both ends of a clip, where encoders leave marks that
+    tell its start."""
+
+    @field_validator("trim")
+    @classmethod
+    def _with_reversed(cls, value: float, info: ValidationInfo) -> float:
+        if value and info.data.get("reversed") is False:
+            raise ValueError(f"is {value:g} and data.reversed is not true; set both or neither")
+        return value
 
     @field_validator("split", mode="before")
     @classmethod

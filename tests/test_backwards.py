@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from reelscribe.datasets.backwards import with_reversed
+from reelscribe.datasets.backwards import inside, with_reversed
 from reelscribe.datasets.clip import Clip, Split
+from reelscribe.decoders.action import ActionHead
 from reelscribe.pipeline.config import load_config
 from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.inputs import Place, gather, load_split
@@ -51,6 +54,8 @@ def test_clips_without_labels_are_refused() -> None:
 def test_direction_is_the_share_of_pairs_that_are_in_order() -> None:
     assert direction([(0.6, 0.1), (0.1, 0.6), (0.2, 0.2), (0.9, 0.1)]) == 2.5 / 4
     assert direction([]) is None
+    assert direction([(0.300001, 0.3), (0.3, 0.300001)]) == 0.5, "rounding is no direction"
+    assert direction([(0.31, 0.3), (0.301, 0.3), (0.3, 0.301)]) == 2 / 3
 
 
 def ramps(root: Path) -> None:
@@ -94,3 +99,90 @@ def test_both_ways_without_reversed_clips_is_refused(trained: Any) -> None:
     config = load_config(Path("theatre"), [*trained.settings("action"), "head.both_ways=true"])
     with pytest.raises(ValueError, match=r"head.both_ways is true and data.reversed is not; set"):
         load_split(config)
+
+
+def test_seconds_at_both_ends_are_left_out() -> None:
+    pts_T = np.arange(11) / 10
+    assert list(pts_T[inside(pts_T, 0.2)]) == list(pts_T[2:9])
+    assert inside(pts_T, 0.0) == slice(0, 11)
+    assert inside(pts_T, 0.15) == slice(2, 9), "a frame within the time is left out whole"
+    assert inside(pts_T, 60.0) == slice(3, 8), "a quarter at each end at most"
+    assert inside(np.zeros(1), 0.5) == inside(np.zeros(1), 0.0) == slice(0, 1)
+
+
+def marked(root: Path, make_video: Callable[..., Path]) -> None:
+    """Clips of one grey, but for a first frame that is brighter, as a key frame is sharper."""
+    for number, label in enumerate(("dark", "light")):
+        for n in range(8):
+            grey = 60 + 80 * number + n
+            shade = lambda i, grey=grey: grey + 30 * (i == 0)  # noqa: E731
+            make_video(root / label / f"{n}.mp4", frames=12, grey=shade)
+
+
+@pytest.mark.parametrize(("trim", "right"), [("0", 1.0), ("0.2", 0.5)])
+def test_a_mark_at_the_start_tells_no_direction_where_the_ends_are_left_out(
+    trim: str, right: float, tmp_path: Path, own_cache: Path, make_video: Callable[..., Path]
+) -> None:
+    """A result that looks too good is a leak: here the direction is in nothing but the mark."""
+    marked(tmp_path / "in", make_video)
+    (tmp_path / "a.yaml").write_text(
+        f"data: {{dataset: folder, root: {tmp_path / 'in'}, reversed: true, trim: {trim}}}\n"
+        "frames: {count: 12}\n"
+        "head: {task: action, hidden: 16, dropout: 0.0, norm: steps, both_ways: true}\n"
+        f"output: {tmp_path / 'run'}\n"
+        "training: {epochs: 40, lr: 0.02, patience: 40}\n"
+    )
+    config = load_config(tmp_path / "a.yaml")
+    place = Place(cache=own_cache, runner=Runner(workers=1, local=True))
+    material = gather(config, load_split(config), place)
+    frames = 12 if trim == "0" else 8
+    example = material.examples(material.clips("test")[:1])[0]
+    assert len(example.feats_TD) == len(material.features(material.clips("test")[0]).pts_T)
+    assert len(example.feats_TD) == frames
+    scores = train_run(config, place).scores
+    # Frames that are all the same are the same backwards: a tie is half a right answer.
+    assert scores["direction"] == pytest.approx(right, abs=1e-6)
+
+
+def test_a_trimmed_run_is_stale_where_the_trim_changes(
+    tmp_path: Path, own_cache: Path, make_video: Callable[..., Path]
+) -> None:
+    marked(tmp_path / "in", make_video)
+    (tmp_path / "a.yaml").write_text(
+        f"data: {{dataset: folder, root: {tmp_path / 'in'}, reversed: true}}\n"
+        "frames: {count: 12}\nhead: {task: action, hidden: 4}\n"
+    )
+    place = Place(cache=own_cache, runner=Runner(workers=1, local=True))
+    digests = []
+    for trim in ("0", "0.2", "0.3", "0.2"):
+        config = load_config(tmp_path / "a.yaml", [f"data.trim={trim}"])
+        material = gather(config, load_split(config), place)
+        digests.append(material.digest(material.clips("test")))
+    assert len(set(digests)) == 3
+    assert digests[1] == digests[3]
+
+
+def test_trim_is_refused_without_reversed_clips_and_with_features_without_times(
+    tmp_path: Path,
+) -> None:
+    ramps(tmp_path / "in")
+    (tmp_path / "a.yaml").write_text("data: {dataset: folder}\nhead: {task: action}\n")
+    sets = [f"data.root={tmp_path / 'in'}", f"output={tmp_path / 'run'}", "data.trim=0.5"]
+    with pytest.raises(ValueError, match=r"data.trim: is 0.5 and data.reversed is not true; set"):
+        load_config(tmp_path / "a.yaml", sets)
+    with pytest.raises(ValueError, match=r"data.trim: .*greater than or equal to 0|data.trim: .*0"):
+        load_config(tmp_path / "a.yaml", [*sets, "data.reversed=true", "data.trim=-1"])
+    ready = ["data.reversed=true", f"encoder.precomputed={tmp_path / 'in'}"]
+    with pytest.raises(ValueError, match=r"data.trim is 0.5 and encoder.precomputed has features"):
+        load_split(load_config(tmp_path / "a.yaml", [*sets, *ready]))
+
+
+def test_mean_pooling_has_no_steps_to_read_an_order_from() -> None:
+    """Their mean would be the last frame less the first."""
+    torch.manual_seed(0)
+    head = ActionHead(dim=6, classes=4, cell="none", norm="steps").eval()
+    clips = [torch.randn(5, 6) for _ in range(8)]
+    head.measure(clips)
+    lengths_B = torch.full((8,), 5)
+    feats_BTD = torch.stack(clips)
+    torch.testing.assert_close(head(feats_BTD, lengths_B), head(feats_BTD.flip(1), lengths_B))

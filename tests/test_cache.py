@@ -187,9 +187,11 @@ from reelscribe.pipeline.recipe import Recipe
 recipe = Recipe(settings={"version": 1, "frames": {"count": 16}})
 value = float(sys.argv[2])
 features = Features(feats_TD=np.full((64, 1024), value, np.float32), pts_T=np.zeros(64), about={})
+store = FeatureStore(Path(sys.argv[1]))
+store.write("ab" * 32, recipe, features)
 print("up", flush=True)
 while True:
-    FeatureStore(Path(sys.argv[1])).write("ab" * 32, recipe, features)
+    store.write("ab" * 32, recipe, features)
 """
 
 

@@ -84,7 +84,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         "did you mean 'ucf101'?",
         "data.root: /no/such/folder does not exist (looked from",
         "data.splitt: no such key; there are: dataset, root, annotations, split, seed, clips, "
-        "groups, missing, leaks, reversed; did you mean 'split'?",
+        "groups, missing, leaks, reversed, trim; did you mean 'split'?",
         "frames.count: input should be greater than or equal to 1, got -16",
         "frames.fps: give either count (frames a video), fps (frames a second) or keyframes",
         "frames.at_most: input should be a valid integer",

@@ -1,4 +1,4 @@
-"""Recipes for people with a GPU and a network: loaded, and run with random weights."""
+"""Recipes that no command of the README runs: those for a GPU and a network, and time's arrow."""
 
 from __future__ import annotations
 
@@ -40,14 +40,17 @@ def test_its_network_has_weights_on_the_hub_and_is_a_clip_tower(name: str, tmp_p
         assert config.training.scst_epochs > 0
 
 
-def actions(root: Path, make_video: Callable[..., Path]) -> None:
-    """Lay out two classes of UCF101: a clip each to learn from, validate and test by."""
+def actions(root: Path, make_video: Callable[..., Path], step: int = 1) -> None:
+    """Lay out two classes of UCF101: a clip each to learn from, validate and test by.
+
+    A frame is brighter by ``step`` than the one before it.
+    """
     lines: dict[str, list[str]] = {"trainlist01": [], "testlist01": []}
     for number, label in enumerate(("Archery", "Bowling"), start=1):
         for group, listed in ((1, "testlist01"), (8, "trainlist01"), (25, "trainlist01")):
             name = f"{label}/{stem(label, group)}.avi"
-            shade = 100 * number + group
-            make_video(root / name, frames=6, grey=lambda i, shade=shade: (shade + i) % 256)
+            shade = 80 * number + group - step
+            make_video(root / name, frames=6, grey=lambda i, n=shade: (n + step * (i + 1)) % 256)
             lines[listed].append(name if group == 1 else f"{name} {number}")
     lines["classInd"] = ["1 Archery", "2 Bowling"]
     for file, said in lines.items():
@@ -93,3 +96,26 @@ def test_it_runs_with_random_weights(
     assert len(said) == (2 if name == "ucf101_clip" else 1)
     assert ("CIDEr" if name == "msrvtt_clip" else "top1") in scores
     assert (tmp_path / "run" / "scst" / "metrics.jsonl").is_file() == (name == "msrvtt_clip")
+
+
+@pytest.mark.parametrize("cell", ["none", "lstm"])
+def test_the_arrow_of_time_is_told_by_a_memory_alone(
+    cell: str, tmp_path: Path, own_cache: Path, make_video: Callable[..., Path]
+) -> None:
+    """Clips that brighten, and their reverses that darken, with ImageNet features."""
+    actions(tmp_path, make_video, step=12)
+    places = [f"data.root={tmp_path}", f"data.annotations={tmp_path}", f"output={tmp_path / 'run'}"]
+    few = [
+        "frames.count=6",
+        "head.thin=3",
+        f"head.cell={cell}",
+        "training.epochs=30",
+        "data.trim=0",
+    ]
+    config = load_config(Path("ucf101_arrow"), [*places, *few, "training.refit=false"])
+    place = Place(cache=own_cache, runner=Runner(workers=1, local=True))
+    scores = train_run(config, place).scores
+    _, manifest = load_head(tmp_path / "run")
+    assert tuple(manifest.labels[2:]) == ("Archery (backwards)", "Bowling (backwards)")
+    assert scores["direction"] == (1.0 if cell == "lstm" else 0.5)
+    assert scores["order_pairs"] == scores["top1"], "every class is one of a pair; ties as there"

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isclose
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reelscribe.pipeline.metrics.intervals import bootstrap_interval
+
+TIE = 1e-4
+"""Two probabilities that differ by less than this share are equal: float32 sums round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,14 +116,17 @@ def direction(pairs: Sequence[tuple[float, float]]) -> float | None:
 
     Of two labels that the order of the frames alone tells apart, a head without memory gives a clip
     and its reverse the same probabilities: it is right about one of the two, 0.5. A tie counts
-    half.
+    half, and what differs by less than TIE of itself is one: sums in another order round otherwise.
 
     Args:
         pairs: the probability of the true label and that of its twin, a clip each.
     """
     if not pairs:
         return None
-    return sum(0.5 if true == twin else float(true > twin) for true, twin in pairs) / len(pairs)
+    right = (
+        0.5 if isclose(true, twin, rel_tol=TIE) else float(true > twin) for true, twin in pairs
+    )
+    return sum(right) / len(pairs)
 
 
 def _classes(numbers: Sequence[int], labels: Sequence[str], name: str) -> NDArray[np.int64]:

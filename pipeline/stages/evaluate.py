@@ -114,7 +114,8 @@ def _actions(split: Split, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         paired = [
             (row, said) for row, said in zip(rows, by_label, strict=True) if row["label"] in twin
         ]
-        right = [row["ranked"][0]["label"] == row["label"] for row, _ in paired]
+        # Of equal probabilities the first label's, as in `score_actions`.
+        right = [max(split.labels, key=said.__getitem__) == row["label"] for row, said in paired]
         found["order_pairs"] = sum(right) / len(right) if right else None
         found["direction"] = direction(
             [(said[row["label"]], said[twin[row["label"]]]) for row, said in paired]

@@ -18,7 +18,6 @@ from reelscribe.pipeline.files import read_jsonl, write_json
 from reelscribe.pipeline.inputs import Material
 from reelscribe.pipeline.report.examples import quoted
 from reelscribe.pipeline.report.strips import make_strip, strip_name
-from reelscribe.pipeline.stages.encode import read_features
 from reelscribe.pipeline.stages.lens import look_at, picked
 
 CLIPS = 3
@@ -68,9 +67,7 @@ def _lens(material: Material, run: Path) -> list[dict[str, Any]]:
             by_label.setdefault(clip.label, clip)
     found = []
     for clip in list(by_label.values())[:CLIPS]:
-        sha256 = material.contents[clip.path]
-        features = read_features(material.store, clip.path, sha256, material.encoding)
-        feats_TD, pts_T = picked(head, features)
+        feats_TD, pts_T = picked(head, material.features(clip))
         if len(feats_TD) > LONGEST:
             continue
         heads = {str(manifest.head["cell"]): head}
