@@ -100,29 +100,42 @@ def check_pool(pool: str) -> int:
 
 
 def find_backbone(
-    name: str = DEFAULT, *, weights: str = "bundled", pool: str = "avg", graphs: Path
+    name: str = DEFAULT,
+    *,
+    weights: str = "bundled",
+    pool: str = "avg",
+    size: int | None = None,
+    graphs: Path,
 ) -> tuple[Backbone, Path]:
     """Return a backbone and the path of its ONNX graph, built now if it is not in ``graphs``.
 
+    Args:
+        name: timm's.
+        weights: ``bundled``, ``hub`` or the path of a file.
+        pool: see :data:`POOLS`.
+        size: S, the side of the square image in pixels; None: as the network was trained.
+        graphs: the folder of graphs.
+
     Raises:
-        ValueError: no such backbone, pooling or weights.
+        ValueError: no such backbone, pooling or weights, or it takes no images of that size.
         RuntimeError: the graph that was built does not compute what torch does.
     """
     check_pool(pool)
     graphs.mkdir(parents=True, exist_ok=True)
     place = _WeightsPlace(name=name, weights=weights, graphs=graphs)
     sha256 = place.sha256()
-    if sha256 and (found := _read(graphs, name, sha256, pool)):
+    if sha256 and (found := _read(graphs, name, sha256, pool, size)):
         backbone, graph = found
         return _at(backbone, weights), graph
 
     check_backbone(name)
     from reelscribe.encoders.network import build
 
-    backbone, graph_bytes = build(name, weights, pool, file_sha256=sha256 if place.file else None)
+    file_sha256 = sha256 if place.file else None
+    backbone, graph_bytes = build(name, weights, pool, size, file_sha256=file_sha256)
     place.remember(backbone.weights_sha256)
     graph_sha256 = hashlib.sha256(graph_bytes).hexdigest()
-    stem = _stem(name, backbone.weights_sha256, pool)
+    stem = _stem(name, backbone.weights_sha256, pool, size)
     # The graph's name holds its content, so racing writers cannot mix a graph and a description.
     graph = graphs / f"{stem}-{graph_sha256[:12]}.onnx"
     write_graph_file(graph, graph_bytes)
@@ -131,16 +144,16 @@ def find_backbone(
     return backbone, graph
 
 
-def load_model(backbone_name: str, weights: str, pool: str) -> nn.Module:
+def load_model(backbone_name: str, weights: str, pool: str, size: int | None = None) -> nn.Module:
     """Return the torch module that maps normalised (B, 3, S, S) to (B, D).
 
     Raises:
-        ValueError: no such backbone, pooling or weights.
+        ValueError: no such backbone, pooling or weights, or it takes no images of that size.
     """
     check_backbone(backbone_name)
     from reelscribe.encoders.network import load
 
-    return load(backbone_name, weights, pool)[0]
+    return load(backbone_name, weights, pool, size)[0]
 
 
 def weights_file(name: str, weights: str) -> Path | None:
@@ -201,8 +214,9 @@ class _WeightsPlace:
         write_graph_file(self.note, json.dumps(note).encode())
 
 
-def _stem(name: str, sha256: str, pool: str) -> str:
-    return f"{name}-{sha256[:16]}-{pool}-v{VERSION}"
+def _stem(name: str, sha256: str, pool: str, size: int | None) -> str:
+    asked = f"-{size}px" if size else ""
+    return f"{name}-{sha256[:16]}-{pool}{asked}-v{VERSION}"
 
 
 def _at(backbone: Backbone, weights: str) -> Backbone:
@@ -211,10 +225,12 @@ def _at(backbone: Backbone, weights: str) -> Backbone:
     return Backbone(**values)
 
 
-def _read(graphs: Path, name: str, sha256: str, pool: str) -> tuple[Backbone, Path] | None:
+def _read(
+    graphs: Path, name: str, sha256: str, pool: str, size: int | None
+) -> tuple[Backbone, Path] | None:
     """Return what is kept, or None where it is missing or not what was written."""
     with suppress(OSError, ValueError, TypeError, KeyError):
-        description = json.loads((graphs / f"{_stem(name, sha256, pool)}.json").read_bytes())
+        description = json.loads((graphs / f"{_stem(name, sha256, pool, size)}.json").read_bytes())
         graph = graphs / Path(description["graph"]).name
         with graph.open("rb") as file:
             whole = hashlib.file_digest(file, "sha256").hexdigest() == description["graph_sha256"]

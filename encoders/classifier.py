@@ -61,7 +61,8 @@ def find_classifier(backbone: Backbone, graphs: Path) -> Classifier:
     Raises:
         ValueError: it has none, or none whose classes have names; one line that says why.
     """
-    stem = f"{backbone.name}-{backbone.weights_sha256[:16]}-{backbone.pool}"
+    # Whether cells share rows of the map depends on the size too.
+    stem = f"{backbone.name}-{backbone.weights_sha256[:16]}-{backbone.pool}-{backbone.size}px"
     path = graphs / f"{stem}-classes-v{VERSION}.safetensors"
     found = _read(path)
     if found is None:

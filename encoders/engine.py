@@ -93,7 +93,7 @@ class TorchEngine:
             # TF32 rounds single precision to 10 bits: its features would not be those of the CPU.
             torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.allow_tf32 = False
-        model = load_model(backbone.name, backbone.weights, backbone.pool)
+        model = load_model(backbone.name, backbone.weights, backbone.pool, backbone.size)
         # Channels last is the layout that convolutions are fast in.
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled:

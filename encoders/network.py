@@ -68,11 +68,13 @@ def _cells(cells: int, length: int) -> Tensor:
     return weights_NL
 
 
-def load(name: str, weights: str, pool: str) -> tuple[Pooled, dict[str, Any], str | None]:
+def load(
+    name: str, weights: str, pool: str, size: int | None = None
+) -> tuple[Pooled, dict[str, Any], str | None]:
     """Return the network, timm's data settings, and the tensors' sha256 where no file has one.
 
     Raises:
-        ValueError: the weights cannot be had or do not fit, or the pooling does not.
+        ValueError: the weights cannot be had or do not fit, or the pooling or size does not.
     """
     cells = check_pool(pool)
     file = weights_file(name, weights)
@@ -82,14 +84,15 @@ def load(name: str, weights: str, pool: str) -> tuple[Pooled, dict[str, Any], st
         sha256 = _sha256(model.state_dict())
     else:
         model = timm.create_model(name, pretrained=False, num_classes=0)
-        tensors = _read_tensors(file)
         fit = _by_order if weights == "bundled" else _by_name
-        model.load_state_dict(fit(tensors, model, file), strict=False)
+        model.load_state_dict(fit(_read_tensors(file), model, file), strict=False)
     data: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     if weights == "bundled":
         data |= BUNDLED_DATA
     pooled = Pooled(model, cells).eval().requires_grad_(False)
-    _check_shape(pooled, name, data)
+    _check_shape(pooled, name, data, size)
+    if size is not None:
+        data["input_size"] = (3, size, size)
     return pooled, data, sha256
 
 
@@ -108,21 +111,23 @@ def load_whole(name: str, weights: str) -> Any:
     return model.eval()
 
 
-def build(name: str, weights: str, pool: str, *, file_sha256: str | None) -> tuple[Backbone, bytes]:
+def build(
+    name: str, weights: str, pool: str, size: int | None = None, *, file_sha256: str | None
+) -> tuple[Backbone, bytes]:
     """Return a backbone's description and its ONNX graph, compared with torch.
 
     Raises:
-        ValueError: the weights cannot be had or do not fit, or the pooling does not.
+        ValueError: the weights cannot be had or do not fit, or the pooling or size does not.
         RuntimeError: the graph and torch disagree.
     """
-    model, data, tensors_sha256 = load(name, weights, pool)
+    model, data, tensors_sha256 = load(name, weights, pool, size)
     sha256 = file_sha256 or tensors_sha256
     assert sha256 is not None
-    size = int(data["input_size"][1])
+    side = int(data["input_size"][1])
     generator = torch.Generator().manual_seed(0)
-    images_BCHW = torch.randn(3, 3, size, size, generator=generator)
+    images_BCHW = torch.randn(3, 3, side, side, generator=generator)
     # A smooth image too: noise alone leaves much of a network silent.
-    images_BCHW[0] = torch.linspace(-1, 1, size).expand(3, size, size)
+    images_BCHW[0] = torch.linspace(-1, 1, side).expand(3, side, side)
     with torch.inference_mode():
         feats_BD = model(images_BCHW).numpy()
     graph = _export(model, images_BCHW)
@@ -132,7 +137,7 @@ def build(name: str, weights: str, pool: str, *, file_sha256: str | None) -> tup
         weights=weights,
         weights_sha256=sha256,
         pool=pool,
-        size=size,
+        size=side,
         mean=tuple(float(value) for value in data["mean"]),
         std=tuple(float(value) for value in data["std"]),
         interpolation=str(data["interpolation"]),
@@ -237,16 +242,23 @@ def _by_name(tensors: StateDict, model: Any, file: Path) -> StateDict:
     return {key: tensors[key] for key in wanted}
 
 
-def _check_shape(pooled: Pooled, name: str, data: dict[str, Any]) -> None:
+def _check_shape(pooled: Pooled, name: str, data: dict[str, Any], size: int | None) -> None:
     _, height, width = data["input_size"]
     if data.get("crop_mode", "center") != "center" or height != width:
         raise ValueError(f"backbone {name!r} wants other crops than centred squares")
-    if pooled.cells == 1:
+    side = height if size is None else size
+    if pooled.cells == 1 and side == height:
         return
-    with torch.inference_mode():
-        maps = pooled.model.forward_features(torch.zeros(1, 3, height, width))
+    try:
+        with torch.inference_mode():
+            maps = pooled.model.forward_features(torch.zeros(1, 3, side, side))
+    except Exception as error:
+        raise ValueError(
+            f"backbone {name!r} takes no images of {side} x {side} pixels ({_reason(error)}); "
+            f"leave out the size, which is {height} then, or use a CNN"
+        ) from None
     # Transformers give (B, tokens, C) or (B, H, W, C).
-    if maps.ndim != 4 or maps.shape[1] != pooled.model.num_features:
+    if pooled.cells > 1 and (maps.ndim != 4 or maps.shape[1] != pooled.model.num_features):
         raise ValueError(
             f"backbone {name!r} has no map of cells to pool (its output is {tuple(maps.shape)}); "
             "use pool 'avg', or a CNN"

@@ -20,7 +20,10 @@ app = typer.Typer(
 def _made_by(encoder: dict[str, Any]) -> str:
     if "precomputed" in encoder:
         return f"precomputed {encoder['precomputed']} ({encoder['dim']} a frame)"
-    return " ".join(str(encoder[k]) for k in ("name", "pool", "precision") if k in encoder)
+    side = [f"{encoder['size']} px"] if "size" in encoder else []
+    return " ".join(
+        [*(str(encoder[k]) for k in ("name", "pool", "precision") if k in encoder), *side]
+    )
 
 
 @app.command("list")

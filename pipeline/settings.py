@@ -40,6 +40,7 @@ def a_number(value: object) -> object:
 # The upper ends are beyond any machine: they catch a slip of the keyboard before hours of encoding.
 Count = Annotated[int, BeforeValidator(a_number), Field(ge=1, le=1_000_000)]
 Width = Annotated[int, BeforeValidator(a_number), Field(ge=1, le=65_536)]
+Side = Annotated[int, BeforeValidator(a_number), Field(ge=32, le=1024)]
 Few = Annotated[int, BeforeValidator(a_number), Field(ge=1, le=100)]
 Seed = Annotated[int, BeforeValidator(a_number), Field(ge=0, lt=2**32)]
 Share = Annotated[float, BeforeValidator(a_number), Field(ge=0, lt=1)]
@@ -158,6 +159,10 @@ class EncoderConfig(Settings):
     pool: Literal["avg", "grid2", "grid3", "grid4"] = "avg"
     """``avg``: one vector a frame. ``gridN``: N x N cells side by side, for heads that need to
     know where."""
+    size: Side | None = None
+    """The side of the square image in pixels; as the network was trained if not given. A somewhat
+    larger one can tell more (Touvron et al. 2019, https://arxiv.org/abs/1906.06423), and costs
+    with its square."""
     precision: Precision = "float32"
     """``bf16``: faster on a GPU (``--device cuda``), and other features."""
     precomputed: Path | None = None
@@ -185,7 +190,7 @@ class EncoderConfig(Settings):
             return None
         if not os.path.exists(value):
             raise ValueError(f"{value} does not exist (looked from {Path.cwd()})")
-        for name in ("backbone", "weights", "pool", "precision"):
+        for name in ("backbone", "weights", "pool", "size", "precision"):
             if (
                 info.data.get(name, cls.model_fields[name].default)
                 != cls.model_fields[name].default

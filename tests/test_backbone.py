@@ -28,7 +28,7 @@ from reelscribe.encoders.backbone import (
     load_model,
     weights_file,
 )
-from reelscribe.encoders.engine import OnnxEngine
+from reelscribe.encoders.engine import OnnxEngine, TorchEngine
 from reelscribe.encoders.transform import prepare
 
 # Small networks with random weights: what is tested is ours, not what they were taught.
@@ -214,6 +214,41 @@ def test_a_transformer_has_no_cells_to_pool(tmp_path: Path) -> None:
         load_model("test_vit", str(path), "grid2")
 
 
+def test_images_of_another_size_are_another_recipe(small_weights: Path, graphs: Path) -> None:
+    model: Any = timm.create_model(SMALL, num_classes=0).eval()
+    own, own_graph = find_backbone(SMALL, weights=str(small_weights), graphs=graphs)
+    found = find_backbone(SMALL, weights=str(small_weights), size=192, graphs=graphs)
+    larger, graph = found
+    assert (own.size, larger.size) == (160, 192)
+    assert larger.recipe() != own.recipe()
+    assert graph != own_graph
+    assert find_backbone(SMALL, weights=str(small_weights), size=192, graphs=graphs) == found
+    assert find_backbone(SMALL, weights=str(small_weights), graphs=graphs) == (own, own_graph)
+
+    pooled = load_model(SMALL, str(small_weights), "avg")
+    model.load_state_dict(cast(torch.nn.Module, pooled.model).state_dict())
+    frames_THWC = made_frames(2)
+    transform = timm_transform(larger)
+    images = torch.stack([transform(Image.fromarray(frame)) for frame in frames_THWC])
+    assert images.shape == (2, 3, 192, 192)
+    with torch.inference_mode():
+        expected = model(images).numpy()
+    onnx, by_torch = OnnxEngine(graph, larger), TorchEngine(larger, device="cpu")
+    for engine in (onnx, by_torch):
+        np.testing.assert_allclose(engine.encode(frames_THWC), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_size_that_a_network_cannot_take_is_refused(tmp_path: Path) -> None:
+    name = "vit_tiny_patch16_224"
+    path = tmp_path / "vit.safetensors"
+    save_file(timm.create_model(name).state_dict(), path)
+    words = r"takes no images of 256 x 256 pixels \(.*\); leave out the size, which is 224"
+    with pytest.raises(ValueError, match=words) as caught:
+        find_backbone(name, weights=str(path), size=256, graphs=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert find_backbone(name, weights=str(path), size=224, graphs=tmp_path)[0].size == 224
+
+
 def test_a_second_call_reads_the_graph_without_torch(
     graphs: Path, lite0: tuple[Backbone, Path]
 ) -> None:
@@ -315,7 +350,7 @@ def test_weights_that_do_not_fit_are_refused(small_weights: Path, tmp_path: Path
 )
 def test_what_cannot_be_is_refused(settings: dict[str, str], words: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=words) as caught:
-        find_backbone(graphs=tmp_path, **settings)
+        find_backbone(graphs=tmp_path, **settings)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 

@@ -95,7 +95,11 @@ def prepare(frames: FramesConfig, encoder: EncoderConfig, cache: Path) -> Encodi
         ValueError: there is no such backbone or no such weights.
     """
     backbone, graph = find_backbone(
-        encoder.backbone, weights=encoder.weights, pool=encoder.pool, graphs=cache / "graphs"
+        encoder.backbone,
+        weights=encoder.weights,
+        pool=encoder.pool,
+        size=encoder.size,
+        graphs=cache / "graphs",
     )
     return Encoding(
         sampling=frames.sampling(),
