@@ -163,6 +163,9 @@ class EncoderConfig(Settings):
     """The side of the square image in pixels; as the network was trained if not given. A somewhat
     larger one can tell more (Touvron et al. 2019, https://arxiv.org/abs/1906.06423), and costs
     with its square."""
+    crop_pct: Annotated[float, BeforeValidator(a_number), Field(ge=0.1, le=1)] | None = None
+    """timm's: the square's side over the shorter side of the resized frame; the network's own if
+    not given. With 1 nothing is cut off there."""
     precision: Precision = "float32"
     """``bf16``: faster on a GPU (``--device cuda``), and other features."""
     precomputed: Path | None = None
@@ -190,7 +193,7 @@ class EncoderConfig(Settings):
             return None
         if not os.path.exists(value):
             raise ValueError(f"{value} does not exist (looked from {Path.cwd()})")
-        for name in ("backbone", "weights", "pool", "size", "precision"):
+        for name in ("backbone", "weights", "pool", "size", "crop_pct", "precision"):
             if (
                 info.data.get(name, cls.model_fields[name].default)
                 != cls.model_fields[name].default

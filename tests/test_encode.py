@@ -87,6 +87,38 @@ def test_another_recipe_is_a_miss(videos: list[Path], own_cache: Path) -> None:
     assert features(own_cache, report, videos[0]).shape == (8, 1280)
 
 
+def test_the_size_and_the_crop_of_images_are_in_the_recipe(
+    tmp_path: Path, own_cache: Path, make_video: MakeVideo
+) -> None:
+    """Complaint 18 (pytorch/vision#8382): the same name, other settings, other features."""
+    video = make_video(tmp_path / "a.mp4", frames=4, grey=lambda i: 40 * i)
+    frames, found = FramesConfig(count=2), {}
+    for size, crop_pct in ((None, None), (224, 0.875), (256, None), (256, 1.0)):
+        settings = EncoderConfig(size=size, crop_pct=crop_pct)
+        asked = prepare(frames, settings, own_cache)
+        assert asked.backbone.size == (size or 224)
+        assert asked.backbone.crop_pct == (crop_pct or 0.875)
+        report = encode([video], asked, LOCAL)
+        found[size, crop_pct] = report.recipe.fingerprint
+        assert report.encoded == int((size, crop_pct) != (224, 0.875)), "the network's own values"
+    assert found[None, None] == found[224, 0.875]
+    assert len(set(found.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("size", 31, "greater than or equal to 32"),
+        ("size", 2000, "less than or equal to 1024"),
+        ("crop_pct", 1.5, "less than or equal to 1"),
+        ("crop_pct", True, "takes no yes or no, got True"),
+    ],
+)
+def test_images_that_cannot_be_are_refused(key: str, value: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        EncoderConfig.model_validate({key: value})
+
+
 @pytest.mark.slow
 def test_workers_and_ray_change_no_value(videos: list[Path], tmp_path: Path, graphs: Path) -> None:
     found = []

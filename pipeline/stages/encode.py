@@ -101,6 +101,8 @@ def prepare(frames: FramesConfig, encoder: EncoderConfig, cache: Path) -> Encodi
         size=encoder.size,
         graphs=cache / "graphs",
     )
+    if encoder.crop_pct is not None:
+        backbone = replace(backbone, crop_pct=encoder.crop_pct)
     return Encoding(
         sampling=frames.sampling(),
         backbone=backbone,
