@@ -28,7 +28,7 @@ DEFAULT = "tf_efficientnet_lite0"
 VERSION = 1
 """Raised by hand when the code changes what a feature means."""
 
-POOLS = {"avg": 1, "grid2": 2, "grid3": 3, "grid4": 4}
+POOLS = {"avg": 1, "avgmax": 1, "grid2": 2, "grid3": 3, "grid4": 4}
 """Pooling -> cells a side."""
 
 
@@ -43,7 +43,8 @@ class Backbone:
     weights_sha256: str
     """Of the file; of the tensors where timm fetched them."""
     pool: str
-    """``avg``: the network's own global pooling. ``gridN``: the averages of N x N cells."""
+    """``avg``: the network's own global pooling. ``avgmax``: that and the maxima of its map, as
+    timm's ``catavgmax``. ``gridN``: the averages of N x N cells."""
     size: int
     """S, the side of the square image, in pixels."""
     mean: tuple[float, ...]

@@ -40,6 +40,8 @@ class Classifier:
     labels: tuple[str, ...]
     exact: bool = True
     """Whether the mean of the cells is the network's own pooling; see :meth:`probabilities`."""
+    pool: str = "avg"
+    """How the features were pooled, that are given."""
 
     def probabilities(self, feats_TD: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probability_K of each class, the mean over the frames.
@@ -48,7 +50,10 @@ class Classifier:
         where N divides the sides of its map; elsewhere cells overlap, the rows and columns that two
         of them share count twice, and the first name is another for one clip in five (lite0).
         """
-        pooled_TC = feats_TD.reshape(len(feats_TD), -1, self.weight_KC.shape[1]).mean(axis=1)
+        width = self.weight_KC.shape[1]
+        if self.pool == "avgmax":
+            feats_TD = feats_TD[:, :width]
+        pooled_TC = feats_TD.reshape(len(feats_TD), -1, width).mean(axis=1)
         logits_TK = (pooled_TC @ self.weight_KC.T + self.bias_K).astype(np.float64)
         powers_TK = np.exp(logits_TK - logits_TK.max(axis=1, keepdims=True))
         mean_K: NDArray[np.float64] = (powers_TK / powers_TK.sum(axis=1, keepdims=True)).mean(0)
@@ -64,21 +69,21 @@ def find_classifier(backbone: Backbone, graphs: Path) -> Classifier:
     # Whether cells share rows of the map depends on the size too.
     stem = f"{backbone.name}-{backbone.weights_sha256[:16]}-{backbone.pool}-{backbone.size}px"
     path = graphs / f"{stem}-classes-v{VERSION}.safetensors"
-    found = _read(path)
+    found = _read(path, backbone.pool)
     if found is None:
         found = _make(backbone)
         _keep(path, found)
     return found
 
 
-def _read(path: Path) -> Classifier | None:
+def _read(path: Path, pool: str) -> Classifier | None:
     from safetensors import SafetensorError, safe_open
 
     with suppress(OSError, SafetensorError, ValueError, KeyError), safe_open(path, "np") as file:
         about = json.loads(file.metadata()["about"])
         weight_KC, bias_K = file.get_tensor("weight"), file.get_tensor("bias")
         labels, exact = tuple(about["labels"]), bool(about["exact"])
-        return Classifier(weight_KC=weight_KC, bias_K=bias_K, labels=labels, exact=exact)
+        return Classifier(weight_KC=weight_KC, bias_K=bias_K, labels=labels, exact=exact, pool=pool)
     return None
 
 
@@ -111,6 +116,7 @@ def _make(backbone: Backbone) -> Classifier:
         bias_K=np.zeros(len(weight), np.float32) if bias is None else bias.detach().float().numpy(),
         labels=_names(ImageNetInfo(subset), layer.out_features),
         exact=all(side % POOLS[backbone.pool] == 0 for side in sides),
+        pool=backbone.pool,
     )
 
 

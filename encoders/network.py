@@ -41,18 +41,19 @@ BUNDLED_DATA = {
 class Pooled(nn.Module):
     """Normalised images (B, 3, S, S) in, features (B, D) out."""
 
-    def __init__(self, model: Any, cells: int) -> None:
+    def __init__(self, model: Any, pool: str) -> None:
         super().__init__()
         # Any: timm's networks have methods that nn.Module does not.
         self.model: Any = model
-        self.cells = cells
+        self.pool, self.cells = pool, check_pool(pool)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Return the network's own global pooling, or N x N x C averages row by row."""
+        """Return the network's own global pooling, C maxima too, or N x N x C averages by row."""
         maps_BCHW: Tensor = self.model.forward_features(images_BCHW)
         if self.cells == 1:
-            feats_BD: Tensor = self.model.forward_head(maps_BCHW, pre_logits=True)
-            return feats_BD.flatten(1)
+            feats_BD: Tensor = self.model.forward_head(maps_BCHW, pre_logits=True).flatten(1)
+            peaks = [maps_BCHW.amax((2, 3))] if self.pool == "avgmax" else []
+            return torch.cat([feats_BD, *peaks], dim=1) if peaks else feats_BD
         rows_NH = _cells(self.cells, maps_BCHW.shape[2]).to(maps_BCHW)
         columns_WN = _cells(self.cells, maps_BCHW.shape[3]).T.to(maps_BCHW)
         cells_BCNN = rows_NH @ maps_BCHW @ columns_WN
@@ -76,9 +77,8 @@ def load(
     Raises:
         ValueError: the weights cannot be had or do not fit, or the pooling or size does not.
     """
-    cells = check_pool(pool)
-    file = weights_file(name, weights)
-    sha256 = None
+    check_pool(pool)
+    file, sha256 = weights_file(name, weights), None
     if file is None:
         model = _from_hub(name)
         sha256 = _sha256(model.state_dict())
@@ -89,7 +89,7 @@ def load(
     data: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     if weights == "bundled":
         data |= BUNDLED_DATA
-    pooled = Pooled(model, cells).eval().requires_grad_(False)
+    pooled = Pooled(model, pool).eval().requires_grad_(False)
     _check_shape(pooled, name, data, size)
     if size is not None:
         data["input_size"] = (3, size, size)
@@ -247,7 +247,7 @@ def _check_shape(pooled: Pooled, name: str, data: dict[str, Any], size: int | No
     if data.get("crop_mode", "center") != "center" or height != width:
         raise ValueError(f"backbone {name!r} wants other crops than centred squares")
     side = height if size is None else size
-    if pooled.cells == 1 and side == height:
+    if pooled.pool == "avg" and side == height:
         return
     try:
         with torch.inference_mode():
@@ -258,7 +258,7 @@ def _check_shape(pooled: Pooled, name: str, data: dict[str, Any], size: int | No
             f"leave out the size, which is {height} then, or use a CNN"
         ) from None
     # Transformers give (B, tokens, C) or (B, H, W, C).
-    if pooled.cells > 1 and (maps.ndim != 4 or maps.shape[1] != pooled.model.num_features):
+    if pooled.pool != "avg" and (maps.ndim != 4 or maps.shape[1] != pooled.model.num_features):
         raise ValueError(
             f"backbone {name!r} has no map of cells to pool (its output is {tuple(maps.shape)}); "
             "use pool 'avg', or a CNN"

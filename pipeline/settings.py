@@ -156,9 +156,9 @@ class EncoderConfig(Settings):
     """Any timm CNN by name."""
     weights: str = "bundled"
     """``bundled``, ``hub`` (timm's own, needs a network once), or the path of a file."""
-    pool: Literal["avg", "grid2", "grid3", "grid4"] = "avg"
-    """``avg``: one vector a frame. ``gridN``: N x N cells side by side, for heads that need to
-    know where."""
+    pool: Literal["avg", "avgmax", "grid2", "grid3", "grid4"] = "avg"
+    """``avg``: one vector a frame. ``avgmax``: the maxima of its map beside it. ``gridN``: N x N
+    cells side by side, for heads that need to know where."""
     size: Side | None = None
     """The side of the square image in pixels; as the network was trained if not given. A somewhat
     larger one can tell more (Touvron et al. 2019, https://arxiv.org/abs/1906.06423), and costs

@@ -198,6 +198,21 @@ def test_grid_pooling_is_torchs_row_by_row(small_weights: Path, graphs: Path) ->
         np.testing.assert_allclose(part, cells_BCNN[:, :, row, column], rtol=1e-3, atol=1e-4)
 
 
+def test_avgmax_is_timms_catavgmax(small_weights: Path, graphs: Path) -> None:
+    model: Any = timm.create_model(SMALL, num_classes=0, global_pool="catavgmax").eval()
+    backbone, graph = find_backbone(SMALL, weights=str(small_weights), pool="avgmax", graphs=graphs)
+    pooled = load_model(SMALL, str(small_weights), "avgmax")
+    model.load_state_dict(cast(torch.nn.Module, pooled.model).state_dict())
+    frames_THWC = made_frames(2)
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(prepare(frames_THWC, backbone))).numpy()
+    assert expected.shape == (2, backbone.dim)
+    got = OnnxEngine(graph, backbone).encode(frames_THWC)
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+    own, _ = find_backbone(SMALL, weights=str(small_weights), graphs=graphs)
+    assert backbone.dim == 2 * own.dim
+
+
 @pytest.mark.parametrize(("cells", "length"), [(2, 7), (3, 7), (4, 7), (4, 10), (2, 8)])
 def test_grid_cells_are_those_of_adaptive_pooling(cells: int, length: int) -> None:
     from reelscribe.encoders.network import _cells
@@ -210,8 +225,9 @@ def test_grid_cells_are_those_of_adaptive_pooling(cells: int, length: int) -> No
 def test_a_transformer_has_no_cells_to_pool(tmp_path: Path) -> None:
     path = tmp_path / "vit.safetensors"
     save_file(timm.create_model("test_vit").state_dict(), path)
-    with pytest.raises(ValueError, match="use pool 'avg', or a CNN"):
-        load_model("test_vit", str(path), "grid2")
+    for pool in ("grid2", "avgmax"):
+        with pytest.raises(ValueError, match="use pool 'avg', or a CNN"):
+            load_model("test_vit", str(path), pool)
 
 
 def test_images_of_another_size_are_another_recipe(small_weights: Path, graphs: Path) -> None:
@@ -345,7 +361,7 @@ def test_weights_that_do_not_fit_are_refused(small_weights: Path, tmp_path: Path
         ({"name": "resnet5", "weights": "hub"}, "did you mean 'resnet50'"),
         ({"name": "resnet18"}, "weights 'bundled' are those of tf_efficientnet_lite0"),
         ({"weights": "/no/such.pth"}, "no such file"),
-        ({"pool": "max"}, "no pool 'max'; there are: avg, grid2, grid3, grid4"),
+        ({"pool": "max"}, "no pool 'max'; there are: avg, avgmax, grid2, grid3, grid4"),
     ],
 )
 def test_what_cannot_be_is_refused(settings: dict[str, str], words: str, tmp_path: Path) -> None:

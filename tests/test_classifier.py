@@ -120,7 +120,7 @@ def test_cells_of_a_map_that_they_divide_are_the_networks_own_pooling(
     model = timm.create_model(EVEN)
     save_file(model.state_dict(), weights)
     frames_THWC = np.stack([np.asarray(photo)[:400, :600] for photo in photos()])
-    for pool in ("avg", "grid2", "grid3"):
+    for pool in ("avg", "avgmax", "grid2", "grid3"):
         backbone, graph = find_backbone(EVEN, weights=str(weights), pool=pool, graphs=graphs)
         found = find_classifier(backbone, graphs)
         assert found.exact

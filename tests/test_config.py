@@ -91,7 +91,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         "encoder.backbone: no backbone 'resnet5o'; allowed are timm's names, such as "
         "tf_efficientnet_lite0; did you mean 'resnet50'?",
         "encoder.weights: no file 'no.pth'; allowed: bundled, hub, or the path of a file",
-        "encoder.pool: input should be 'avg', 'grid2', 'grid3' or 'grid4', got 'grid9'",
+        "encoder.pool: input should be 'avg', 'avgmax', 'grid2', 'grid3' or 'grid4', got 'grid9'",
         "head.cell: no cell 'lsmt'; there are: lstm, gru, rnn, transformer, none; did you mean",
         "head.beams: no such key; there are: cell, ",
         "head.dropout: input should be less than 1, got 1.0",
