@@ -5,7 +5,7 @@ right about the direction of one of the two: 0.50 by construction. What reads th
 better (Pickup et al. 2014, https://doi.org/10.1109/CVPR.2014.262), and so can what sees the marks
 of a video encoder (Wei et al. 2018, https://doi.org/10.1109/CVPR.2018.00840): most clips of UCF101
 have one key frame, the first, and how unlike the others it is tells where the start is. So the ends
-can be left out.
+can be left out. Key frames further inside stay.
 """
 
 from __future__ import annotations
@@ -53,11 +53,17 @@ def with_reversed(split: Split) -> Split:
 def inside(pts_T: NDArray[np.float64], trim: float) -> slice:
     """Return which frames are not within ``trim`` seconds of the first or the last one.
 
-    At most a quarter of the clip is left out at each end: a short clip keeps its middle.
+    At most a quarter of the clip is left out at each end, and where no frame is left, the one that
+    is nearest to the middle stays.
     """
-    cut = min(trim, float(pts_T[-1] - pts_T[0]) / 4)
-    first = int(np.searchsorted(pts_T, pts_T[0] + cut - TOLERANCE))
-    return slice(first, int(np.searchsorted(pts_T, pts_T[-1] - cut + TOLERANCE, side="right")))
+    start, end = float(pts_T[0]), float(pts_T[-1])
+    cut = min(trim, (end - start) / 4)
+    first = int(np.searchsorted(pts_T, start + cut - TOLERANCE))
+    last = int(np.searchsorted(pts_T, end - cut + TOLERANCE, side="right"))
+    if first >= last:
+        first = int(np.abs(pts_T - (start + end) / 2).argmin())
+        last = first + 1
+    return slice(first, last)
 
 
 def _both(clips: Sequence[Clip]) -> tuple[Clip, ...]:

@@ -121,7 +121,7 @@ class Config(Settings):
     """The folder of the run."""
 
     def refuse_apart(self) -> None:
-        """Raise where a setting of one section goes with another of another section alone.
+        """Refuse settings that need one of another section, or do not go with it.
 
         Raises:
             ValueError: names both.
@@ -130,8 +130,8 @@ class Config(Settings):
             raise ValueError("head.both_ways is true and data.reversed is not; set both or neither")
         if self.data.trim and self.encoder.precomputed is not None:
             raise ValueError(
-                f"data.trim is {self.data.trim:g} and encoder.precomputed has features that need "
-                "not know their seconds; leave one of the two out"
+                f"data.trim is {self.data.trim:g} and features of encoder.precomputed may have no "
+                "times; leave one of the two out"
             )
 
     @model_validator(mode="before")

@@ -80,13 +80,16 @@ class DataConfig(Settings):
     """Add every clip backwards, as a class of its own: can the head tell the arrow of time?"""
     trim: NotNegative = 0.0
     """With ``reversed``: seconds left out at both ends of a clip, where encoders leave marks that
-    tell its start."""
+    tell its start. At most a quarter of the clip each, counted from the first and the last frame
+    that are read. It decides what is learnt from and scored; ``describe`` and ``lens`` read all."""
 
     @field_validator("trim")
     @classmethod
     def _with_reversed(cls, value: float, info: ValidationInfo) -> float:
         if value and info.data.get("reversed") is False:
-            raise ValueError(f"is {value:g} and data.reversed is not true; set both or neither")
+            raise ValueError(
+                f"is {value:g} and data.reversed is not true; set that, or leave data.trim out"
+            )
         return value
 
     @field_validator("split", mode="before")

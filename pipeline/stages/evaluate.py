@@ -29,7 +29,7 @@ from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.report.run import write_run_page
 from reelscribe.pipeline.stages.illustrate import illustrate
 
-VERSION = 5
+VERSION = 6
 
 NAMED = 12
 """Missing clips that scores.json and the page name; ``missing.txt`` names them all."""
@@ -114,8 +114,7 @@ def _actions(split: Split, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         paired = [
             (row, said) for row, said in zip(rows, by_label, strict=True) if row["label"] in twin
         ]
-        # Of equal probabilities the first label's, as in `score_actions`.
-        right = [max(split.labels, key=said.__getitem__) == row["label"] for row, said in paired]
+        right = [row["ranked"][0]["label"] == row["label"] for row, _ in paired]
         found["order_pairs"] = sum(right) / len(right) if right else None
         found["direction"] = direction(
             [(said[row["label"]], said[twin[row["label"]]]) for row, said in paired]

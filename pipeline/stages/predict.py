@@ -23,7 +23,7 @@ from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.telling import choose_search, tell
 from reelscribe.pipeline.views import Views
 
-VERSION = 3
+VERSION = 4
 
 
 def made_of(config: Config, material: Material, run: Path) -> dict[str, Any]:
@@ -104,11 +104,10 @@ def predict(config: Config, material: Material, run: Path) -> None:
     if isinstance(head, ActionHead):
         found = judged(head, manifest.labels, manifest.calibration, feats)
         for clip, (row_K, abstained) in zip(clips, found, strict=True):
-            order = (-row_K).argsort(kind="stable")
-            ranked = [
-                {"label": manifest.labels[k], "probability": float(f"{row_K[k]:.6g}")}
-                for k in order
-            ]
+            # Sorted as written: of what is equal there, the class that comes first is the answer.
+            written = [float(f"{value:.6g}") for value in row_K]
+            order = sorted(range(len(written)), key=lambda k: -written[k])
+            ranked = [{"label": manifest.labels[k], "probability": written[k]} for k in order]
             said = {"label": clip.label, "abstained": abstained, "ranked": ranked}
             rows.append({"id": clip.id, "path": str(clip.path), **said})
     else:

@@ -29,7 +29,7 @@ from reelscribe.pipeline.tasks import ActionTask, CaptionTask
 from reelscribe.pipeline.telling import choose_search
 from reelscribe.pipeline.training import State, finished, fit
 
-VERSION = 2
+VERSION = 3
 """Raise it when the same settings would now train another head."""
 
 NO_RECIPE = {"memory"}
