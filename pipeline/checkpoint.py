@@ -67,6 +67,11 @@ class Manifest:
     version: int = VERSION
 
     @property
+    def trim(self) -> float:
+        """Seconds that were left out at both ends of each clip: ``data.trim``."""
+        return float(self.trained.get("trim", 0.0))
+
+    @property
     def vocabulary(self) -> Vocabulary:
         """The words of a caption head."""
         return Vocabulary(words=self.words)

@@ -81,7 +81,7 @@ class DataConfig(Settings):
     trim: NotNegative = 0.0
     """With ``reversed``: seconds left out at both ends of a clip, where encoders leave marks that
     tell its start. At most a quarter of the clip each, counted from the first and the last frame
-    that are read. It decides what is learnt from and scored; ``describe`` and ``lens`` read all."""
+    that are read. What is learnt from, scored and looked at by ``lens``; ``describe`` reads all."""
 
     @field_validator("trim")
     @classmethod

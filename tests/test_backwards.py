@@ -19,6 +19,7 @@ from reelscribe.pipeline.holding import OnDisk, Room
 from reelscribe.pipeline.inputs import Place, gather, load_split
 from reelscribe.pipeline.metrics.actions import direction
 from reelscribe.pipeline.runs import train_run
+from reelscribe.pipeline.stages.lens import look
 
 
 def clip(name: str, label: str | None) -> Clip:
@@ -152,6 +153,12 @@ def test_a_mark_at_the_start_tells_no_direction_where_the_ends_are_left_out(
     scores = train_run(config, place).scores
     # Frames that are all the same are the same backwards: a tie is half a right answer.
     assert scores["direction"] == pytest.approx(right, abs=1e-6)
+    # The lens shows what the head has learnt from, not more.
+    video = material.clips("test")[0].path
+    seen = look(config.output, [video], tmp_path / "lens", place).clips[0]
+    times_T = material.features(material.clips("test")[0]).pts_T
+    assert seen["times"] == [round(float(second), 3) for second in times_T]
+    assert len(seen["times"]) == frames
 
 
 def test_a_trimmed_run_is_stale_where_the_trim_changes(

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reelscribe.datasets.backwards import inside
 from reelscribe.datasets.features import SUFFIXES
 from reelscribe.decoders.action import ActionHead
 from reelscribe.decoders.cells import Recurrent
@@ -83,13 +84,13 @@ def look(
         clips = list(find_videos(sources))
     encoding = made_for(manifest, run, place)
     report = encode_with_progress(clips, encoding, place.runner, what="encode", unit="clips")
-    _say_what_is_left_out(head, run)
+    _say_what_is_left_out(head, manifest, run)
     seen = []
     for clip in clips:
         if clip in report.contents:
             store = FeatureStore(encoding.store)
             features = read_features(store, clip, report.contents[clip], encoding)
-            feats_TD, pts_T = picked(head, features)
+            feats_TD, pts_T = picked(head, features, manifest.trim)
             times = [round(float(second), 3) for second in pts_T]
             heads = {str(manifest.head["cell"]): head, **others}
             seen.append(
@@ -102,7 +103,9 @@ def look(
     return Looked(clips=seen, page=write_lens_page(out, seen, str(run)), failed=report.failed)
 
 
-def _say_what_is_left_out(head: ActionHead, run: Path) -> None:
+def _say_what_is_left_out(head: ActionHead, manifest: Manifest, run: Path) -> None:
+    if manifest.trim:
+        say(f"lens: {manifest.trim:g} s at both ends are left out, as in training (data.trim)")
     if head.both_ways or head.phases > 1:
         say(
             f"lens: {run} answers by the mean of several readings (head.phases, head.both_ways); "
@@ -117,9 +120,9 @@ def _action(run: Path) -> tuple[ActionHead, Manifest]:
     return head, manifest
 
 
-def picked(head: ActionHead, features: Features) -> tuple[Tensor, Tensor]:
-    """Return the frames that the head reads, and their times."""
-    columns = np.column_stack((features.feats_TD, features.pts_T))
+def picked(head: ActionHead, features: Features, trim: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Return the frames that the head reads, and their times; none within ``trim`` s of an end."""
+    columns = np.column_stack((features.feats_TD, features.pts_T))[inside(features.pts_T, trim)]
     picked_BTD, _ = head.pick(torch.from_numpy(columns)[None], torch.tensor([len(columns)]))
     return picked_BTD[0, :, :-1].float(), picked_BTD[0, :, -1]
 

@@ -98,6 +98,7 @@ def train_head(
         "refit": config.training.refit,
         "best_epoch": state.best_epoch,
         f"val_{task.measure}": state.best_score,
+        **({"trim": config.data.trim} if config.data.trim else {}),
         **({"scst": critical} if critical else {}),
         **({"search": chosen} if chosen else {}),
     }
