@@ -97,11 +97,13 @@ def test_the_command_writes_a_plot_and_a_table(tmp_path: Path, reelscribe: Reels
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["adding", "copying"])
 def test_at_200_steps_lstm_and_gru_solve_what_the_rnn_does_not(task: str) -> None:
-    scores = {cell: solve(task, cell) for cell in ("rnn", "gru", "lstm")}
-    assert scores["lstm"]["solved"], scores["lstm"]["curve"]
-    assert scores["gru"]["solved"], scores["gru"]["curve"]
-    assert not scores["rnn"]["solved"]
+    gru, lstm = solve(task, "gru"), solve(task, "lstm")
+    assert lstm["solved"], lstm["curve"]
+    assert gru["solved"], gru["curve"]
+    rnn = solve(task, "rnn", steps=gru["steps"] + lstm["steps"])
+    assert not rnn["solved"], rnn["curve"]
+    # How far the rnn comes depends on the machine's rounding: docs/decisions.md.
     if task == "adding":
-        assert scores["rnn"]["score"] > 0.1 > 0.02 > scores["lstm"]["score"]
+        assert rnn["score"] > 0.1 > 0.02 > lstm["score"]
     else:
-        assert scores["rnn"]["score"] < 0.6 < 0.99 < scores["lstm"]["score"]
+        assert rnn["score"] < 0.95 < 0.99 < lstm["score"]
