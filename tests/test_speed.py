@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,3 +116,31 @@ def test_on_a_gpu_it_learns_the_same(tmp_path: Path, settings: dict[str, object]
     task, state = taught(tmp_path, "lstm", **settings)
     assert next(task.head.parameters()).device.type == "cuda"
     assert state.best_score >= 0.9
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "settings"),
+    [
+        ("action", []),
+        ("action", ["training.precision=bf16", "training.compile=true"]),
+        ("caption", ["head.family=s2vt", "training.precision=bf16"]),
+        ("caption", ["head.family=transformer", "training.compile=true"]),
+        ("caption", ["training.scst_epochs=1"]),
+    ],
+)
+def test_a_run_on_a_gpu_has_a_head_that_a_cpu_reads(
+    tmp_path: Path, trained: Trained, task: str, settings: list[str]
+) -> None:
+    assert torch.cuda.is_available()
+    assert device().type == "cuda"
+    name = "theatre" if task == "action" else "theatre_captions"
+    place = Place(cache=trained.cache, runner=Runner(workers=2, local=True))
+    run = tmp_path / "run"
+    train_run(load_config(Path(name), [*trained.settings(task), *settings, f"output={run}"]), place)
+    head, _ = load_head(run)
+    assert {value.device.type for value in head.state_dict().values()} == {"cpu"}
+    losses = [row["loss"] for row in read_jsonl(run / "metrics.jsonl")]
+    assert len(losses) >= 2
+    assert max(losses) < math.inf

@@ -8,7 +8,8 @@ build/bench/train.json. Three questions, each answered in one run, what is compa
 - disk: the same with our loop alone, features in memory and read from the store for each batch;
   both are given by the clock and by the processor's time, which other programs disturb less;
 - size: 10,000 clips of 64 frames of 1,280 values, 3.3 GB, trained in a process of its own that may
-  hold 0.5 GiB of them: the most memory that it takes should be below 2 GB.
+  hold 0.5 GiB of them: the most memory that it takes should be below 2 GB;
+- precision: our loop on a GPU in float32, in bf16 and compiled; only where there is one.
 
     make bench-train
     python tests/benchmarks/bench_train.py --part loop
@@ -61,6 +62,20 @@ HEADS: dict[str, dict[str, Any]] = {
     "mean pooling": {"cell": "none"},
 }
 """A small head, the default one, and the smallest, where what surrounds it counts most."""
+
+LARGE: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "lstm 2 x 1,024, both ways": {"hidden": 1024, "layers": 2, "bidirectional": True},
+    "transformer 2 x 1,024": {"cell": "transformer", "hidden": 1024, "layers": 2},
+}
+"""Heads for a GPU: a small one waits for the processor that starts its kernels."""
+
+MODES: dict[str, dict[str, Any]] = {
+    "float32": {},
+    "bf16": {"precision": "bf16"},
+    "compiled": {"compile": True},
+    "bf16, compiled": {"precision": "bf16", "compile": True},
+}
 
 
 def make(clips: int, frames: int) -> Material:
@@ -203,6 +218,26 @@ def disk(rounds: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def precision(rounds: int) -> dict[str, dict[str, float]]:
+    """Return our loop's clips a second for each head, in each mode, batches of 64."""
+    material = make(1200, 32)
+    train = material.examples(material.clips("train"))
+    found = {}
+    for name, values in LARGE.items():
+        pairs = []
+        for mode in MODES.values():
+            settings = TrainingConfig.model_validate({"epochs": 1, "batch": 64, **mode})
+            pairs.append((head_of(values, train), settings))
+            ours(pairs[-1][0], train, settings)  # Makes the kernels.
+        seconds_RM = [
+            [float(ours(head, train, settings)[0]) for head, settings in pairs]
+            for _ in range(rounds)
+        ]
+        middle_M = [median(one) for one in zip(*seconds_RM, strict=True)]
+        found[name] = {mode: len(train) / one for mode, one in zip(MODES, middle_M, strict=True)}
+    return found
+
+
 def memory_now() -> dict[str, float]:
     """Return this process's resident memory in MB: all, and what is its own and of files."""
     text = Path("/proc/self/status").read_text()
@@ -264,7 +299,9 @@ def size(clips: int, memory: float) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=("loop", "disk", "size"), help="one of the questions")
+    parser.add_argument(
+        "--part", choices=("loop", "disk", "size", "precision"), help="one of the questions"
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--clips", type=int, default=10_000, help="of size")
     parser.add_argument("--memory", type=float, default=0.5, help="GiB that size may hold")
@@ -276,6 +313,8 @@ def main() -> None:
         "size": lambda: {"size": size(given.clips, given.memory)},
     }
     found = {}
+    if torch.cuda.is_available() or given.part == "precision":
+        parts["precision"] = lambda: precision(given.rounds)
     for name in [given.part] if given.part else list(parts):
         found[name] = parts[name]()
         columns = list(next(iter(found[name].values())))
