@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reelscribe.encoders.backbone import Backbone, load_model
 from reelscribe.encoders.transform import crop, prepare
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Engine(Protocol):
@@ -98,9 +101,11 @@ class TorchEngine:
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled:
             self._model = torch.compile(self._model)
-        self._fixed = compiled
         self._mean_C = torch.tensor(backbone.mean, device=self._device).view(-1, 1, 1)
         self._std_C = torch.tensor(backbone.std, device=self._device).view(-1, 1, 1)
+        # What is compiled or recorded is of one shape.
+        self._fixed = compiled or self._device.type == "cuda"
+        self._run = self._recorded() if self._device.type == "cuda" else self._network
 
     def encode(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (T, D) features of RGB frames."""
@@ -118,33 +123,84 @@ class TorchEngine:
         """
         import torch
 
-        count, cuda = len(crops_BSSC), self._device.type == "cuda"
+        count = len(crops_BSSC)
         if self._fixed and count < self.batch:
-            # A compiled network is compiled for a shape.
             crops_BSSC = np.concatenate([crops_BSSC, crops_BSSC[-1:].repeat(self.batch - count, 0)])
         # A copy of what may not be written to, as it comes from another process: torch wants none.
         bytes_BSSC = torch.from_numpy(np.require(crops_BSSC, requirements=["C", "W"]))
-        if cuda:
-            bytes_BSSC = bytes_BSSC.pin_memory()
         with torch.inference_mode():
-            bytes_BSSC = bytes_BSSC.to(self._device, non_blocking=True)
-            images_BCSS = bytes_BSSC.permute(0, 3, 1, 2).float() / 255
-            images_BCSS = (images_BCSS - self._mean_C) / self._std_C
-            images_BCSS = images_BCSS.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.bf16):
-                feats_BD = self._model(images_BCSS)[:count].float()
-            if not cuda:
+            if self._device.type != "cuda":
+                feats_BD = self._run(bytes_BSSC)[:count]
                 return lambda: np.asarray(feats_BD.numpy(), dtype=np.float32)
-            here_BD = torch.empty(feats_BD.shape, pin_memory=True)
-            here_BD.copy_(feats_BD, non_blocking=True)
-            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            done.record(torch.cuda.current_stream(self._device))
+            with torch.cuda.device(self._device):
+                feats_BD = self._run(bytes_BSSC.pin_memory())[:count]
+                here_BD = torch.empty(feats_BD.shape, pin_memory=True)
+                here_BD.copy_(feats_BD, non_blocking=True)
+                done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                done.record()
 
         def wait() -> NDArray[np.float32]:
             done.synchronize()
             return np.array(here_BD.numpy(), dtype=np.float32)
 
         return wait
+
+    def _network(self, bytes_BSSC: Tensor) -> Tensor:
+        """Return the (B, D) features of crops on the device."""
+        import torch
+
+        images_BCSS = bytes_BSSC.permute(0, 3, 1, 2).float() / 255
+        images_BCSS = (images_BCSS - self._mean_C) / self._std_C
+        images_BCSS = images_BCSS.contiguous(memory_format=torch.channels_last)
+        # No cache of weights in bf16: a recording would go on to read it once it is gone.
+        half = torch.autocast(
+            self._device.type, dtype=torch.bfloat16, enabled=self.bf16, cache_enabled=False
+        )
+        with half:
+            feats_BD: Tensor = self._model(images_BCSS)
+        return feats_BD.float()
+
+    def _recorded(self) -> Callable[[Tensor], Tensor]:
+        """Return what runs crops through the network on a GPU, its kernels recorded if they can be.
+
+        A network that waits for the GPU within cannot be: it runs as it is.
+        """
+        try:
+            return self._record()
+        except RuntimeError:
+            return lambda bytes_BSSC: self._network(bytes_BSSC.to(self._device, non_blocking=True))
+
+    def _record(self) -> Callable[[Tensor], Tensor]:
+        """Record the network's kernels once, to start them all together (a CUDA graph).
+
+        Starting some hundred kernels one by one takes longer than running them on a small batch,
+        and every start asks for Python's lock, which whoever hands over crops holds meanwhile
+        (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). What comes back is
+        overwritten by the next batch; work on one stream keeps that in order.
+        """
+        import torch
+
+        size = self.backbone.size
+        shape = (self.batch, size, size, 3)
+        with torch.cuda.device(self._device), torch.inference_mode():
+            given_BSSC = torch.zeros(shape, dtype=torch.uint8, device=self._device)
+            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(3):  # Libraries choose their kernels and take their memory.
+                    self._network(given_BSSC)
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            # Other threads may go on: another GPU's.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                feats_BD = self._network(given_BSSC)
+
+        def replay(bytes_BSSC: Tensor) -> Tensor:
+            given_BSSC.copy_(bytes_BSSC, non_blocking=True)
+            graph.replay()
+            return feats_BD
+
+        return replay
 
 
 def _positive(batch: int) -> int:

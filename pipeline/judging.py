@@ -15,7 +15,8 @@ from torch import Tensor
 
 from reelscribe.decoders.action import ActionHead
 from reelscribe.pipeline.calibration import calibrate, softmax, why_not
-from reelscribe.pipeline.tasks import Example, chunks, pad
+from reelscribe.pipeline.loading import pad
+from reelscribe.pipeline.tasks import Example, chunks
 from reelscribe.pipeline.views import Views
 
 

@@ -23,7 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 from reelscribe.decoders.search import greedy, sample
 from reelscribe.decoders.vocabulary import END, PAD, START, UNKNOWN, tokenise
 from reelscribe.pipeline.metrics.rewards import Rewards
-from reelscribe.pipeline.tasks import CaptionTask, Example, pad
+from reelscribe.pipeline.tasks import CaptionTask, Example
 
 SAMPLES = 5
 """Captions that are drawn of each clip in a step."""
@@ -63,7 +63,7 @@ class SelfCritical:
     def loss(self, batch: list[Example]) -> Tensor:
         """Return minus the advantage over the baseline, times the log-probability a word."""
         self.head.eval()  # What is drawn and what it is measured by are of the whole network.
-        feats_CTD, lengths_C = pad([clip.feats_TD for clip in batch], self.task.device)
+        feats_CTD, lengths_C = self.task.shelf.batch(batch)
         drawn, advantage_B = self._draw(batch, feats_CTD, lengths_C)
         self.head.train()
         feats_BTD = feats_CTD.repeat_interleave(SAMPLES, 0)

@@ -41,6 +41,8 @@ def compile_head(head: nn.Module) -> None:
     logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
     # It asks so of every tensor that it hands back from a part that it does not compile.
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
+    # Advice on the kernels that it makes; float32 is meant to be float32, for one.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\._inductor")
     head.compile(backend=BACKEND)
 
 

@@ -20,6 +20,7 @@ from reelscribe.decoders.search import Hypothesis, beam_search, greedy
 from reelscribe.decoders.teller import Teller
 from reelscribe.decoders.vocabulary import PAD, START, Vocabulary, tokenise
 from reelscribe.pipeline.augment import Augment
+from reelscribe.pipeline.loading import Shelf, pad
 from reelscribe.pipeline.losses import balanced, soft_cross_entropy
 from reelscribe.pipeline.metrics.cider import CiderD
 from reelscribe.pipeline.views import Views
@@ -44,15 +45,6 @@ class Example:
     """Clips of one source; a consensus is not tuned on a clip by its own source."""
     mirror: Example | None = None
     """The same clip with left and right exchanged, for training."""
-
-
-def pad(feats: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return (B, T, D) with zeros behind the shorter clips, and the lengths (B)."""
-    lengths_B = torch.tensor([len(feats_TD) for feats_TD in feats])
-    # Stacking clips of one length is faster than filling up what needs none.
-    alike = int(lengths_B.min()) == int(lengths_B.max())
-    feats_BTD = torch.stack(list(feats)) if alike else pad_sequence(list(feats), batch_first=True)
-    return feats_BTD.to(device), lengths_B.to(device)
 
 
 def device() -> torch.device:
@@ -91,6 +83,7 @@ class ActionTask:
     ) -> None:
         self.device = device()
         self.head = head.to(self.device)
+        self.shelf = Shelf(self.device)
         self.train, self.val = train, val
         self.batch, self.label_smoothing = batch, label_smoothing
         self.augment = augment or Augment()
@@ -134,7 +127,7 @@ class ActionTask:
         return right / len(self.val), loss / len(self.val)
 
     def _inputs(self, batch: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
-        feats_BTD, lengths_B = pad([example.feats_TD for example in batch], self.device)
+        feats_BTD, lengths_B = self.shelf.batch(batch)
         truth_B = torch.tensor([example.label for example in batch], device=self.device)
         return feats_BTD, lengths_B, truth_B
 
@@ -168,6 +161,7 @@ class CaptionTask:
     ) -> None:
         self.device = device()
         self.head = head.to(self.device)
+        self.shelf = Shelf(self.device)
         self.train, self.val = train, val
         self.scheduled_sampling, self.by_length = scheduled_sampling, by_length
         self.vocabulary, self.max_words = vocabulary, max_words
@@ -203,7 +197,7 @@ class CaptionTask:
         https://arxiv.org/abs/1506.03099), drawn in a pass before (Mihaylova and Martins 2019,
         https://arxiv.org/abs/1906.07651).
         """
-        feats_BTD, lengths_B = pad([clip.feats_TD for clip, _ in batch], self.device)
+        feats_BTD, lengths_B = self.shelf.batch([clip for clip, _ in batch])
         words_BL = pad_sequence(
             [words_L for _, words_L in batch], batch_first=True, padding_value=PAD
         ).to(self.device)

@@ -133,12 +133,12 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             most = settings.clip_norm or math.inf
             norm = nn.utils.clip_grad_norm_(task.head.parameters(), most)
-            # Both at once: a GPU is waited for at each look.
+            optimizer.step()
+            average.update()
+            # Looked at together, and last: a GPU is waited for at each look.
             seen = torch.stack((loss.detach(), norm)).cpu()
             watch.loss(seen[0], epoch, step, batch)
             watch.norm(seen[1], epoch, step, batch)
-            optimizer.step()
-            average.update()
             meter.step(seen, len(task.names(batch)))
             if note := meter.note():
                 heard(note)

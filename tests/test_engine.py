@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from reelscribe.encoders import ENGINES
+from reelscribe.encoders import ENGINES, engine
 from reelscribe.encoders.backbone import Backbone, find_backbone
 from reelscribe.encoders.engine import OnnxEngine, TorchEngine
+from reelscribe.encoders.transform import crop
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +89,6 @@ def test_threads_change_no_value(
 
 
 def test_a_missing_gpu_is_said(lite0: tuple[Backbone, Path]) -> None:
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(ValueError, match="torch sees no CUDA device; use the onnx engine"):
@@ -95,13 +96,45 @@ def test_a_missing_gpu_is_said(lite0: tuple[Backbone, Path]) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("batch", [2, 64])
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_gpu_gives_the_features_of_the_cpu(
-    lite0: tuple[Backbone, Path], frames_THWC: Any, expected_TD: Any, bf16: bool
+    lite0: tuple[Backbone, Path], frames_THWC: Any, expected_TD: Any, bf16: bool, batch: int
 ) -> None:
-    got_TD = TorchEngine(lite0[0], device="cuda", bf16=bf16).encode(frames_THWC)
+    got_TD = TorchEngine(lite0[0], device="cuda", bf16=bf16, batch=batch).encode(frames_THWC)
     norms = np.linalg.norm(got_TD, axis=1) * np.linalg.norm(expected_TD, axis=1)
     assert ((got_TD * expected_TD).sum(axis=1) / norms).min() > (0.99 if bf16 else 0.9999)
+
+
+@pytest.mark.gpu
+def test_batches_on_their_way_do_not_overwrite_each_other(
+    lite0: tuple[Backbone, Path], frames_THWC: Any, expected_TD: Any
+) -> None:
+    gpu = TorchEngine(lite0[0], device="cuda", batch=2)
+    crops_TSSC = crop(frames_THWC, lite0[0])
+    waits = [gpu.start(crops_TSSC[i : i + 1]) for i in range(5)]
+    got_TD = np.concatenate([wait() for wait in waits])
+    np.testing.assert_allclose(got_TD, expected_TD, rtol=0, atol=1e-3)
+
+
+class Waiting(nn.Module):
+    """A network that looks at its own numbers, which no recording can."""
+
+    def forward(self, images_BCSS: torch.Tensor) -> torch.Tensor:
+        found_BD = images_BCSS.mean(dim=(2, 3))
+        return found_BD if float(found_BD.max()) > -1e9 else -found_BD
+
+
+@pytest.mark.gpu
+def test_a_network_that_cannot_be_recorded_runs_as_it_is(
+    lite0: tuple[Backbone, Path], frames_THWC: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "load_model", lambda *about: Waiting())
+    on_cpu, on_gpu = (TorchEngine(lite0[0], device=name, batch=4) for name in ("cpu", "cuda"))
+    crops_TSSC = crop(frames_THWC, lite0[0])[:4]
+    got_BD, expected_BD = on_gpu.start(crops_TSSC)(), on_cpu.start(crops_TSSC)()
+    assert got_BD.shape == (4, 3)
+    np.testing.assert_allclose(got_BD, expected_BD, rtol=0, atol=1e-5)
 
 
 def test_a_worker_imports_no_torch(lite0: tuple[Backbone, Path], make_video: Any) -> None:

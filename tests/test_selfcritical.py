@@ -15,8 +15,9 @@ from reelscribe.decoders.search import greedy, sample
 from reelscribe.decoders.vocabulary import END, START, Vocabulary
 from reelscribe.pipeline import training
 from reelscribe.pipeline.config import TrainingConfig
+from reelscribe.pipeline.loading import pad
 from reelscribe.pipeline.selfcritical import SAMPLES, SelfCritical
-from reelscribe.pipeline.tasks import CaptionTask, Example, pad
+from reelscribe.pipeline.tasks import CaptionTask, Example
 from reelscribe.pipeline.training import fit
 
 WORDS = ("red", "green", "blue", "white", "black", "grey", "pink", "brown")
@@ -30,6 +31,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arithmetic is what is asked here, of tensors that are made by hand."""
+    monkeypatch.setenv("REELSCRIBE_DEVICE", "cpu")
 
 
 def examples(spoilt: bool = False) -> list[Example]:

@@ -109,8 +109,9 @@ def measure(paths: Sequence[Path], cache: Path) -> dict[str, Any]:
     for precision in ("float32", "bf16"):
         config = EncoderConfig(precision=precision)
         encoding = prepare(FramesConfig(count=FRAMES), config, cache)
+        # Starts every worker, and makes the GPU ready.
+        encode(paths[: 4 * cores()], encoding, Runner(device=DEVICE))
         if precision == "float32":
-            encode(paths[:8], encoding, Runner(device=DEVICE))  # Starts the workers.
             found["decode"] = decode_limit(paths, encoding)
         for batch in BATCHES:
             for compiled in (False, True):
