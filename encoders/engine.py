@@ -103,9 +103,14 @@ class TorchEngine:
             self._model = torch.compile(self._model)
         self._mean_C = torch.tensor(backbone.mean, device=self._device).view(-1, 1, 1)
         self._std_C = torch.tensor(backbone.std, device=self._device).view(-1, 1, 1)
+        self._replay = self._recorded() if self._device.type == "cuda" else None
         # What is compiled or recorded is of one shape.
-        self._fixed = compiled or self._device.type == "cuda"
-        self._run = self._recorded() if self._device.type == "cuda" else self._network
+        self._fixed = compiled or self.recorded
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the network's kernels are recorded and start together; on a CPU never."""
+        return self._replay is not None
 
     def encode(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (T, D) features of RGB frames."""
@@ -117,6 +122,8 @@ class TorchEngine:
 
     def start(self, crops_BSSC: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """Begin to encode up to ``batch`` crops; on a GPU this returns at once.
+
+        One thread at a time: all batches go through one place on the GPU, one after the other.
 
         Returns:
             A function that waits for the (B, D) features. Crops must stay as they are until then.
@@ -130,10 +137,15 @@ class TorchEngine:
         bytes_BSSC = torch.from_numpy(np.require(crops_BSSC, requirements=["C", "W"]))
         with torch.inference_mode():
             if self._device.type != "cuda":
-                feats_BD = self._run(bytes_BSSC)[:count]
+                feats_BD = self._network(bytes_BSSC)[:count]
                 return lambda: np.asarray(feats_BD.numpy(), dtype=np.float32)
             with torch.cuda.device(self._device):
-                feats_BD = self._run(bytes_BSSC.pin_memory())[:count]
+                bytes_BSSC = bytes_BSSC.pin_memory()
+                if self._replay is not None:
+                    feats_BD = self._replay(bytes_BSSC)[:count]
+                else:
+                    there_BSSC = bytes_BSSC.to(self._device, non_blocking=True)
+                    feats_BD = self._network(there_BSSC)[:count]
                 here_BD = torch.empty(feats_BD.shape, pin_memory=True)
                 here_BD.copy_(feats_BD, non_blocking=True)
                 done = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -160,23 +172,17 @@ class TorchEngine:
             feats_BD: Tensor = self._model(images_BCSS)
         return feats_BD.float()
 
-    def _recorded(self) -> Callable[[Tensor], Tensor]:
-        """Return what runs crops through the network on a GPU, its kernels recorded if they can be.
-
-        A network that waits for the GPU within cannot be: it runs as it is.
-        """
-        try:
-            return self._record()
-        except RuntimeError:
-            return lambda bytes_BSSC: self._network(bytes_BSSC.to(self._device, non_blocking=True))
-
-    def _record(self) -> Callable[[Tensor], Tensor]:
+    def _recorded(self) -> Callable[[Tensor], Tensor] | None:
         """Record the network's kernels once, to start them all together (a CUDA graph).
 
         Starting some hundred kernels one by one takes longer than running them on a small batch,
-        and every start asks for Python's lock, which whoever hands over crops holds meanwhile
+        and the Python between them wants the lock that whoever hands over crops holds
         (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). What comes back is
-        overwritten by the next batch; work on one stream keeps that in order.
+        overwritten by the next batch; one stream keeps that in order.
+
+        Returns:
+            What runs a batch; None for a network that waits for the GPU within, which cannot be
+            recorded.
         """
         import torch
 
@@ -187,12 +193,15 @@ class TorchEngine:
             aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
-                for _ in range(3):  # Libraries choose their kernels and take their memory.
+                for _ in range(2):  # Libraries choose their kernels and take their memory.
                     self._network(given_BSSC)
+                waits = _waits(lambda: self._network(given_BSSC))
             torch.cuda.current_stream().wait_stream(aside)
+            if waits:
+                return None
             graph = torch.cuda.CUDAGraph()
-            # Other threads may go on: another GPU's.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            # Not torch's own stream for it, which is the first GPU's for all of them.
+            with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
                 feats_BD = self._network(given_BSSC)
 
         def replay(bytes_BSSC: Tensor) -> Tensor:
@@ -201,6 +210,21 @@ class TorchEngine:
             return feats_BD
 
         return replay
+
+
+def _waits(work: Callable[[], object]) -> bool:
+    """Say whether ``work`` waits for the GPU; asked before, as a recording that fails does harm."""
+    import torch
+
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        work()
+    except RuntimeError:
+        return True
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    return False
 
 
 def _positive(batch: int) -> int:

@@ -74,12 +74,12 @@ class TrainingConfig(AugmentConfig):
     clip_norm: NotNegative = 5.0
     """The gradient's norm is cut to this, and what it was is logged; 0 cuts nothing."""
     precision: Precision = "float32"
-    """``bf16``: faster on a GPU, and another head; weights and validation stay float32."""
+    """``bf16``: for a GPU, and another head; weights and validation stay float32."""
     compile: bool = False
     """Compile the head's kernels, for long trainings on a GPU; draws other dropout."""
     memory: NotNegative | None = None
-    """GiB of features that are held in memory, half of what is free where nothing is given; the
-    others are read again for each batch. Only speed depends on it."""
+    """GiB of features that are held in memory, and as many on a GPU; half of what is free where
+    nothing is given. The others are read again for each batch. Only speed depends on it."""
     scheduled_sampling: Share = 0.0
     """For captions: the share of words that the head reads as it would have written them itself."""
     by_length: bool = False

@@ -19,6 +19,7 @@ from reelscribe.encoders.feed import Feeder
 from reelscribe.pipeline.cache import Features, FeatureStore
 from reelscribe.pipeline.guard import Done, Failed, Hopeless, one_line
 from reelscribe.pipeline.jobs import Cropped, Encoded, Job, JoinJob, PieceJob, Result
+from reelscribe.pipeline.progress import say
 from reelscribe.pipeline.worker import Encoding
 
 WRITERS = 4
@@ -70,6 +71,8 @@ class Feed:
             )
         if self._device != "cpu" and self._feeder is None:
             engines = engines_on(self._device, self._encoding)
+            if self._device != "torch:cpu" and not all(engine.recorded for engine in engines):
+                say("encode: this network waits for the GPU within; it runs as it is, and slower")
             self._feeder = Feeder(engines, done=self._encoded)
 
     def take(self, outcome: Done[Job, Result] | Failed[Job]) -> None:

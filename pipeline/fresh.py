@@ -88,6 +88,7 @@ def _captions(
         label_smoothing=training.label_smoothing,
         scheduled_sampling=training.scheduled_sampling,
         by_length=training.by_length,
+        memory=training.memory,
     )
     return task, shared
 
@@ -107,5 +108,6 @@ def _actions(
         label_smoothing=training.label_smoothing,
         augment=Augment.of(training),
         class_weights=training.class_weights,
+        memory=training.memory,
     )
     return task, shared

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+GIB = 1024**3
+
 SHARE = 0.5
 """Of a GPU's free memory, what features may take; the rest is the head's, and what it works in."""
 
@@ -37,11 +39,24 @@ def pad(feats: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
 class Shelf:
     """Where batches come from: what was on a GPU once is not copied there again."""
 
-    def __init__(self, device: torch.device, room: float | None = None) -> None:
-        """Take the bytes that may stay; None is SHARE of what is free, and none on a CPU."""
-        self.device = device
-        self.left = SHARE * free_memory(device) if room is None else room
+    def __init__(self, device: torch.device, room: float) -> None:
+        """Take the bytes that may stay."""
+        self.device, self.left = device, room
         self._there: dict[Clip, Tensor] = {}
+
+    @classmethod
+    def on(cls, device: torch.device, memory: float | None = None) -> Shelf:
+        """Return one with room for ``memory`` GiB, and for SHARE of what is free at most.
+
+        None on a CPU: what it needs is in its memory already, or too large for it.
+        """
+        room = SHARE * free_memory(device)
+        return cls(device, room if memory is None else min(room, memory * GIB))
+
+    def clear(self) -> None:
+        """Let go of all that stays, and keep nothing from now on."""
+        self.left = 0.0
+        self._there.clear()
 
     def batch(self, clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
         """Return the clips' features (B, T, D), zeros behind the shorter, and the lengths (B)."""

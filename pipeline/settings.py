@@ -170,7 +170,7 @@ class EncoderConfig(Settings):
     """timm's: the square's side over the shorter side of the resized frame; the network's own if
     not given. With 1 nothing is cut off there."""
     precision: Precision = "float32"
-    """``bf16``: faster on a GPU (``--device cuda``), and other features."""
+    """``bf16``: the network is faster on a GPU (``--device cuda``); other features."""
     precomputed: Path | None = None
     """A folder of .npy, .npz or .h5 by clip name, instead of a CNN (see datasets/features.py)."""
 

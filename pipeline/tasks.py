@@ -80,10 +80,11 @@ class ActionTask:
         label_smoothing: float = 0.0,
         augment: Augment | None = None,
         class_weights: str = "none",
+        memory: float | None = None,
     ) -> None:
         self.device = device()
         self.head = head.to(self.device)
-        self.shelf = Shelf(self.device)
+        self.shelf = Shelf.on(self.device, memory)
         self.train, self.val = train, val
         self.batch, self.label_smoothing = batch, label_smoothing
         self.augment = augment or Augment()
@@ -158,10 +159,11 @@ class CaptionTask:
         label_smoothing: float = 0.0,
         scheduled_sampling: float = 0.0,
         by_length: bool = False,
+        memory: float | None = None,
     ) -> None:
         self.device = device()
         self.head = head.to(self.device)
-        self.shelf = Shelf(self.device)
+        self.shelf = Shelf.on(self.device, memory)
         self.train, self.val = train, val
         self.scheduled_sampling, self.by_length = scheduled_sampling, by_length
         self.vocabulary, self.max_words = vocabulary, max_words

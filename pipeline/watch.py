@@ -61,7 +61,7 @@ class Watch:
         """Remember a gradient's norm before clipping; where it explodes unclipped, say so.
 
         Raises:
-            Diverged: it is NaN or infinite: the step makes every weight so.
+            Diverged: it is NaN or infinite: so are weights, by the step.
         """
         value = float(norm)
         if not torch.isfinite(norm):

@@ -101,7 +101,9 @@ def test_a_missing_gpu_is_said(lite0: tuple[Backbone, Path]) -> None:
 def test_a_gpu_gives_the_features_of_the_cpu(
     lite0: tuple[Backbone, Path], frames_THWC: Any, expected_TD: Any, bf16: bool, batch: int
 ) -> None:
-    got_TD = TorchEngine(lite0[0], device="cuda", bf16=bf16, batch=batch).encode(frames_THWC)
+    gpu = TorchEngine(lite0[0], device="cuda", bf16=bf16, batch=batch)
+    assert gpu.recorded
+    got_TD = gpu.encode(frames_THWC)
     norms = np.linalg.norm(got_TD, axis=1) * np.linalg.norm(expected_TD, axis=1)
     assert ((got_TD * expected_TD).sum(axis=1) / norms).min() > (0.99 if bf16 else 0.9999)
 
@@ -135,6 +137,23 @@ def test_a_network_that_cannot_be_recorded_runs_as_it_is(
     got_BD, expected_BD = on_gpu.start(crops_TSSC)(), on_cpu.start(crops_TSSC)()
     assert got_BD.shape == (4, 3)
     np.testing.assert_allclose(got_BD, expected_BD, rtol=0, atol=1e-5)
+    assert not on_gpu.recorded
+    # A recording that fails would leave torch's random numbers, or its stream, in its own state.
+    assert torch.rand(1, device="cuda").device.type == "cuda"
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+
+
+@pytest.mark.gpu
+def test_every_gpu_has_a_recording_of_its_own(
+    lite0: tuple[Backbone, Path], frames_THWC: Any, expected_TD: Any
+) -> None:
+    if torch.cuda.device_count() < 2:
+        pytest.skip("this machine has one CUDA device")
+    gpus = [TorchEngine(lite0[0], device=f"cuda:{n}", batch=2) for n in range(2)]
+    assert torch.cuda.current_device() == 0
+    for gpu in gpus:
+        assert gpu.recorded
+        np.testing.assert_allclose(gpu.encode(frames_THWC), expected_TD, rtol=0, atol=1e-3)
 
 
 def test_a_worker_imports_no_torch(lite0: tuple[Backbone, Path], make_video: Any) -> None:

@@ -121,10 +121,13 @@ def test_a_video_of_many_crops_is_encoded_where_it_is_decoded(
 
 
 def test_features_that_are_no_numbers_cost_their_video(
-    videos: list[Path], fed_cache: Path, monkeypatch: pytest.MonkeyPatch
+    videos: list[Path],
+    fed_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Broken:
-        batch = 4
+        batch, recorded = 4, False
 
         def start(self, crops_BSSC: Any) -> Any:
             return lambda: np.full((len(crops_BSSC), 1280), np.nan, dtype=np.float32)
@@ -133,13 +136,15 @@ def test_features_that_are_no_numbers_cost_their_video(
     report = encode(videos[:2], encoding(fed_cache), Runner(workers=1, local=True, device="cuda"))
     assert report.contents == {}
     assert set(report.failed.values()) == {"the encoder gave features that are not finite numbers"}
+    # Such a network was not recorded either, and that is said.
+    assert "waits for the GPU within; it runs as it is" in capsys.readouterr().err
 
 
 def test_a_device_that_fails_ends_the_run_and_says_how_to_go_on(
     videos: list[Path], fed_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full:
-        batch = 4
+        batch, recorded = 4, True
 
         def start(self, crops_BSSC: Any) -> Any:
             raise RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")

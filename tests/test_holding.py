@@ -15,8 +15,9 @@ from reelscribe.pipeline import holding
 from reelscribe.pipeline.config import load_config
 from reelscribe.pipeline.execute import Runner
 from reelscribe.pipeline.files import read_json, read_jsonl
-from reelscribe.pipeline.holding import GIB, OnDisk, Room, free_memory
+from reelscribe.pipeline.holding import OnDisk, Room, free_memory
 from reelscribe.pipeline.inputs import Material, Place, gather, load_split
+from reelscribe.pipeline.loading import GIB
 from reelscribe.pipeline.runs import train_run
 
 CLIP = 6 * 4 * 4

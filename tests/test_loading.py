@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from reelscribe.pipeline.loading import Shelf, free_memory, pad
+from reelscribe.pipeline.loading import GIB, Shelf, free_memory, pad
 
 CPU = torch.device("cpu")
 CLIP = 4 * 3 * 4
@@ -37,7 +37,7 @@ def test_shorter_clips_have_zeros_behind() -> None:
 
 def test_a_cpu_keeps_nothing() -> None:
     assert free_memory(CPU) == 0
-    clip, shelf = Counted(1), Shelf(CPU)
+    clip, shelf = Counted(1), Shelf.on(CPU, memory=1)
     for _ in range(3):
         shelf.batch([clip])
     assert len(clip.reads) == 3
@@ -67,17 +67,27 @@ def test_what_a_validation_saw_first_can_be_learnt_from() -> None:
     (shelf.batch([clip])[0] * weight).sum().backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
     assert weight.grad.tolist() == [4, 4, 4]
+    assert not any(feats_TD.is_inference() for feats_TD in shelf._there.values())
+
+
+def test_a_shelf_that_is_cleared_keeps_nothing() -> None:
+    shelf, clip = Shelf(CPU, room=CLIP), Counted(1)
+    for _ in range(2):
+        shelf.batch([clip])
+        shelf.clear()
+    shelf.batch([clip])
+    assert len(clip.reads) == 3
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("room", [None, 0, 2.5 * CLIP])
-def test_a_gpu_gets_the_same_batches(room: float | None) -> None:
+@pytest.mark.parametrize("memory", [None, 0, 2.5 * CLIP / GIB])
+def test_a_gpu_gets_the_same_batches(memory: float | None) -> None:
     gpu = torch.device("cuda")
     assert free_memory(gpu) > 1e9
-    clips, shelf = [Counted(1), Counted(2, frames=2), Counted(3)], Shelf(gpu, room)
+    clips, shelf = [Counted(1), Counted(2, frames=2), Counted(3)], Shelf.on(gpu, memory)
     for _ in range(2):
         feats_BTD, lengths_B = shelf.batch(clips)
         assert feats_BTD.device.type == lengths_B.device.type == "cuda"
         assert feats_BTD[:, :, 0].tolist() == [[1] * 4, [2, 2, 0, 0], [3] * 4]
         assert lengths_B.tolist() == [4, 2, 4]
-    assert len(clips[0].reads) == (1 if room is None else 2)
+    assert len(clips[0].reads) == (1 if memory is None else 2)

@@ -72,7 +72,7 @@ def train_head(
     if room.on_disk:
         say(
             f"features: {room.held:,} clips stay in memory, {room.on_disk:,} are read from the "
-            "store for each batch (training.memory)"
+            "store when they are needed (training.memory)"
         )
     if not train or not val:
         raise ValueError("no clip of the training or of the validation part could be encoded")
@@ -85,6 +85,7 @@ def train_head(
     if calibration:
         say(summary(calibration))
     if config.training.refit:
+        task.shelf.clear()
         # Its own folder: a resumed training finds the first pass ended and goes on with this one.
         task, manifest = fresh_task(config, material, train, val, learn=[*train, *val])
         _fit(config, material, task, run / "refit", resume=resume, curves=curves, validate=False)
