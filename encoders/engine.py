@@ -8,6 +8,7 @@ Shapes: T frames, H x W pixels, C = 3 channels, B frames of a batch, D features.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -200,9 +201,12 @@ class TorchEngine:
             if waits:
                 return None
             graph = torch.cuda.CUDAGraph()
-            # Not torch's own stream for it, which is the first GPU's for all of them.
-            with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
-                feats_BD = self._network(given_BSSC)
+            try:
+                # Not torch's own stream for it, which is the first GPU's for all of them.
+                with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
+                    feats_BD = self._network(given_BSSC)
+            except RuntimeError:  # It waits in a way that torch does not tell.
+                return None
 
         def replay(bytes_BSSC: Tensor) -> Tensor:
             given_BSSC.copy_(bytes_BSSC, non_blocking=True)
@@ -217,13 +221,15 @@ def _waits(work: Callable[[], object]) -> bool:
     import torch
 
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        work()
-    except RuntimeError:
-        return True
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It warns that it does not tell of all ways to wait.
+        try:
+            torch.cuda.set_sync_debug_mode("error")
+            work()
+        except RuntimeError:
+            return True
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
     return False
 
 
