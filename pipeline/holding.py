@@ -20,12 +20,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
-from reelscribe.pipeline.loading import GIB
+from reelscribe.pipeline.loading import GIB, SHARE
 from reelscribe.pipeline.tasks import Example
-
-SHARE = 0.5
-"""Of the free memory, what features may take where no limit is given."""
-
 
 GROUP = Path("/sys/fs/cgroup")
 CONTAINERS = (

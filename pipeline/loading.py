@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 GIB = 1024**3
 
 SHARE = 0.5
-"""Of a GPU's free memory, what features may take; the rest is the head's, and what it works in."""
+"""Of the free memory, a GPU's or the processor's, what features may take; the rest is for work."""
 
 
 class Clip(Protocol):
@@ -29,11 +29,14 @@ class Clip(Protocol):
 
 def pad(feats: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return (B, T, D) with zeros behind the shorter clips, and the lengths (B)."""
-    lengths = [feats_TD.shape[0] for feats_TD in feats]
+    lengths_B = torch.tensor([feats_TD.shape[0] for feats_TD in feats], device=device)
+    return _stack(feats).to(device), lengths_B
+
+
+def _stack(feats: Sequence[Tensor]) -> Tensor:
     # Stacking clips of one length is faster than filling up what needs none.
-    alike = min(lengths) == max(lengths)
-    feats_BTD = torch.stack(list(feats)) if alike else pad_sequence(list(feats), batch_first=True)
-    return feats_BTD.to(device), torch.tensor(lengths, device=device)
+    alike = len({feats_TD.shape[0] for feats_TD in feats}) == 1
+    return torch.stack(list(feats)) if alike else pad_sequence(list(feats), batch_first=True)
 
 
 class Shelf:
@@ -50,7 +53,7 @@ class Shelf:
 
         None on a CPU: what it needs is in its memory already, or too large for it.
         """
-        room = SHARE * free_memory(device)
+        room = SHARE * free_on(device)
         return cls(device, room if memory is None else min(room, memory * GIB))
 
     def clear(self) -> None:
@@ -73,7 +76,7 @@ class Shelf:
         feats = [clip.feats_TD for clip in clips]
         # First seen in a validation, a clip may be learnt from later.
         with torch.inference_mode(mode=False):
-            feats_BTD, _ = pad(feats, self.device)
+            feats_BTD = _stack(feats).to(self.device)
         copied = {
             clip: copy_TD[: len(feats_TD)]
             for clip, copy_TD, feats_TD in zip(clips, feats_BTD, feats, strict=True)
@@ -84,7 +87,7 @@ class Shelf:
         return copied
 
 
-def free_memory(device: torch.device) -> float:
+def free_on(device: torch.device) -> float:
     """Return the bytes that this process may still take of a GPU; 0 for a CPU."""
     if device.type != "cuda":
         return 0.0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from reelscribe.pipeline.loading import GIB, Shelf, free_memory, pad
+from reelscribe.pipeline.loading import GIB, Shelf, free_on, pad
 
 CPU = torch.device("cpu")
 CLIP = 4 * 3 * 4
@@ -36,7 +36,7 @@ def test_shorter_clips_have_zeros_behind() -> None:
 
 
 def test_a_cpu_keeps_nothing() -> None:
-    assert free_memory(CPU) == 0
+    assert free_on(CPU) == 0
     clip, shelf = Counted(1), Shelf.on(CPU, memory=1)
     for _ in range(3):
         shelf.batch([clip])
@@ -83,7 +83,7 @@ def test_a_shelf_that_is_cleared_keeps_nothing() -> None:
 @pytest.mark.parametrize("memory", [None, 0, 2.5 * CLIP / GIB])
 def test_a_gpu_gets_the_same_batches(memory: float | None) -> None:
     gpu = torch.device("cuda")
-    assert free_memory(gpu) > 1e9
+    assert free_on(gpu) > 1e9
     clips, shelf = [Counted(1), Counted(2, frames=2), Counted(3)], Shelf.on(gpu, memory)
     for _ in range(2):
         feats_BTD, lengths_B = shelf.batch(clips)
