@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from javas import children, running, wait_for_end
@@ -42,6 +44,28 @@ def turkish(monkeypatch: pytest.MonkeyPatch) -> None:
 def meteor_of(said: list[str], references: list[list[str]], limit: float = 60) -> list[float]:
     found = meteor_statistics(said, references, limit=limit)
     return [*found.per_video["METEOR"].tolist(), found.corpus["METEOR"]]
+
+
+def test_meteor_runs_from_a_folder_with_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = meteor_of(["a small dog runs"], [["a little dog is running"]])
+    java.close()
+    installed = Path(java.jar("pycocoevalcap.meteor.meteor", "meteor-1.5.jar"))
+    # A copy: Java follows links.
+    there = shutil.copytree(installed.parent, tmp_path / "my folder") / installed.name
+    monkeypatch.setattr(meteor, "jar", lambda module, name: str(there))
+    assert meteor_of(["a small dog runs"], [["a little dog is running"]]) == expected
+
+
+def test_what_java_stopped_over_is_said_and_not_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = Path(java.jar("pycocoevalcap.meteor.meteor", "meteor-1.5.jar"))
+    (tmp_path / installed.name).symlink_to(installed)
+    monkeypatch.setattr(meteor, "jar", lambda module, name: str(tmp_path / installed.name))
+    with pytest.raises(JavaError, match=r"\(exit code 1\): .*file not found.*paraphrase-en\.gz"):
+        meteor_of(["a"], [["a"]])
 
 
 def test_line_ends_in_captions_do_not_shift_the_others() -> None:

@@ -85,11 +85,15 @@ class Talk:
         return self._lines.pop().decode("utf-8", "replace")
 
     def complaint(self) -> str:
-        """Stop the process and return its exit code and the last line of what it said."""
+        """Stop the process and return its exit code and the last of what it said.
+
+        Not where in Java that was: a trace's lines begin with "at".
+        """
         self.process.kill()
         code = self.process.wait()
         self.errors.seek(0)
-        said = self.errors.read().decode("utf-8", "replace").strip().splitlines()
+        lines = self.errors.read().decode("utf-8", "replace").strip().splitlines()
+        said = [line for line in lines if not line.startswith("\tat ")]
         return f"(exit code {code}): {said[-1] if said else 'it said nothing'}"
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ own; the formula below only scores resamples of the videos, and equals the progr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -106,7 +107,9 @@ def _segment(caption: str) -> str:
 
 def _command() -> list[str]:
     program = jar("pycocoevalcap.meteor.meteor", "meteor-1.5.jar")
-    options = ["-", "-", "-stdio", "-l", "en", "-norm"]
+    # Its own default, named: by itself it does not find the file in a folder with a space.
+    paraphrases = Path(program).parent / "data" / "paraphrase-en.gz"
+    options = ["-", "-", "-stdio", "-l", "en", "-norm", "-a", str(paraphrases)]
     return [java(), *_SAME_EVERYWHERE, "-Xmx2G", "-jar", program, *options]
 
 
